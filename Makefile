@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# The one front door. `make help` lists the targets.
+
+KVER    ?= $(shell uname -r)
+DESTDIR ?=
+PREFIX  ?= /usr/local
+VERSION := 0.1.0
+
+.PHONY: help all deps kmod userspace demo check install uninstall clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+
+all: kmod userspace ## build the module for the running kernel, and wlbctl
+
+deps: ## install what build, demo and check need (as root)
+	scripts/deps.sh
+
+kmod: ## build the module for KVER
+	scripts/build-kmod.sh $(KVER)
+
+userspace: ## build wlbctl
+	$(MAKE) -C userspace all
+
+demo: deps ## a client's pages served by the nearest replica, in a test machine
+	scripts/demo.sh
+
+check: deps ## all tests; ends with one line of counts
+	scripts/check.py
+
+install: all ## install module, wlbctl, man pages, example configuration
+	install -D -m 644 build/kmod/$(KVER)/wlb.ko \
+		$(DESTDIR)/lib/modules/$(KVER)/extra/wlb.ko
+	install -D -m 755 build/userspace/wlbctl $(DESTDIR)$(PREFIX)/sbin/wlbctl
+	install -D -m 644 docs/wlbctl.8 \
+		$(DESTDIR)$(PREFIX)/share/man/man8/wlbctl.8
+	install -D -m 644 docs/wlb.toml.5 \
+		$(DESTDIR)$(PREFIX)/share/man/man5/wlb.toml.5
+	install -D -m 644 packaging/completion/wlbctl \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/wlbctl
+	install -D -m 644 packaging/wlb.toml.example \
+		$(DESTDIR)/etc/wlb/wlb.toml.example
+	install -D -m 644 include/uapi/linux/wlb.h \
+		$(DESTDIR)$(PREFIX)/include/linux/wlb.h
+	[ -n "$(DESTDIR)" ] || depmod -a $(KVER)
+
+uninstall: ## take away what install has put there, but no configuration
+	$(RM) $(DESTDIR)/lib/modules/$(KVER)/extra/wlb.ko \
+		$(DESTDIR)$(PREFIX)/sbin/wlbctl \
+		$(DESTDIR)$(PREFIX)/share/man/man8/wlbctl.8 \
+		$(DESTDIR)$(PREFIX)/share/man/man5/wlb.toml.5 \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/wlbctl \
+		$(DESTDIR)/etc/wlb/wlb.toml.example \
+		$(DESTDIR)$(PREFIX)/include/linux/wlb.h
+	[ -n "$(DESTDIR)" ] || depmod -a $(KVER)
+
+clean: ## remove everything built (the cache of kernels stays)
+	$(RM) -r build

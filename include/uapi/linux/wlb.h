@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
+/*
+ * wlb: wide-area selection of the nearest replica of a web server.
+ *
+ * This file is the manual of the generic netlink family "wlb", version 1.
+ *
+ * One configuration per network namespace, in three roles. It is read whole
+ * (WLB_CMD_CONF_GET, a dump of one object per message) and written whole
+ * (WLB_CMD_CONF_SET: every role named in WLB_A_ROLES is replaced by the
+ * objects in the same message, every other role stays as it is). A request is
+ * validated before anything changes and then swapped in at once: a refused
+ * request changes nothing, a packet sees the old configuration or the new one,
+ * never a mix. Live flows outlive a change of configuration. Give
+ * WLB_A_GENERATION as read by CONF_GET and a request that would overwrite
+ * somebody else's change is refused with ESTALE.
+ *
+ * Refusals carry an extended ack: the attribute at fault and a sentence that
+ * says what is allowed. Writing needs CAP_NET_ADMIN in the user namespace that
+ * owns the network namespace; so does reading flows and races, as they name
+ * clients.
+ *
+ * Byte order: addresses are in network order, 4 bytes (IPv4) or 16 (IPv6), the
+ * length tells the family. Everything else, ports too, is in host order.
+ * Units are in the attribute's comment.
+ */
+#ifndef _UAPI_LINUX_WLB_H
+#define _UAPI_LINUX_WLB_H
+
+#include <linux/types.h>
+
+#define WLB_GENL_NAME		"wlb"
+#define WLB_GENL_VERSION	1
+#define WLB_GENL_MCGRP_RACE	"race"	/* WLB_CMD_RACE_EVENT */
+
+#define WLB_NAME_LEN		32	/* with the terminating NUL */
+#define WLB_MAX_SERVICES	1024	/* services, origins, served: each */
+#define WLB_MAX_PORTS		16	/* per service or origin */
+#define WLB_MAX_PREFIXES	64	/* per list */
+#define WLB_MAX_SERVERS		16	/* addresses of one origin */
+#define WLB_MAX_REPLICAS	32	/* of one origin */
+#define WLB_MAX_INSIDE		16	/* interfaces */
+#define WLB_MAX_DELAY_US	1000000	/* gateway to replica, one way */
+#define WLB_MAX_ANSWERS		8	/* remembered per race */
+
+enum wlb_cmd {
+	WLB_CMD_UNSPEC,
+	/*
+	 * Dump. First message: WLB_A_GENERATION, WLB_A_ROLES and, if that role
+	 * runs, WLB_A_CLIENT_GATEWAY. Then one WLB_A_SERVICE, WLB_A_ORIGIN or
+	 * WLB_A_SERVED per message, in the order in which they were given.
+	 */
+	WLB_CMD_CONF_GET,
+	/*
+	 * WLB_A_ROLES (required); WLB_A_GENERATION; WLB_A_CLIENT_GATEWAY, any
+	 * number of WLB_A_SERVICE, WLB_A_ORIGIN and WLB_A_SERVED, each only if
+	 * its role is named. A role that is named and has no service, origin
+	 * or served object is taken off. Errors: EINVAL (see extended ack),
+	 * ESTALE, ENOMEM, EPERM.
+	 */
+	WLB_CMD_CONF_SET,
+	/*
+	 * WLB_A_BUSY, optional WLB_A_NAME of one served origin (else all).
+	 * A busy replica drops clones in silence and serves on what it has
+	 * accepted. Kept when the configuration is replaced. Error: ENOENT.
+	 */
+	WLB_CMD_BUSY_SET,
+	/* Dump of WLB_A_FLOW, one per message. */
+	WLB_CMD_FLOW_GET,
+	/*
+	 * Forget flows: all, or those that match WLB_A_FLOW (WLB_FLOW_A_CLIENT
+	 * and/or WLB_FLOW_A_SERVER and/or WLB_FLOW_A_WINNER). Reply:
+	 * WLB_A_COUNT. A flow carried to a replica breaks when it is forgotten.
+	 */
+	WLB_CMD_FLOW_FLUSH,
+	/* Reply: WLB_A_STATS and the gauges WLB_A_FLOWS, _RACING, _HELD. */
+	WLB_CMD_STATS_GET,
+	/* Dump of WLB_A_RACE, one per message, in no order (see WLB_RACE_A_ID). */
+	WLB_CMD_RACE_GET,
+	/* Notification to group "race": WLB_A_RACE with the answers so far. */
+	WLB_CMD_RACE_EVENT,
+
+	__WLB_CMD_MAX,
+#define WLB_CMD_MAX (__WLB_CMD_MAX - 1)
+};
+
+enum wlb_attr {
+	WLB_A_UNSPEC,
+	WLB_A_GENERATION,	/* u32, changes with every CONF_SET */
+	WLB_A_ROLES,		/* u32, WLB_ROLE_* */
+	WLB_A_CLIENT_GATEWAY,	/* nest, enum wlb_cg_attr */
+	WLB_A_SERVICE,		/* nest, enum wlb_service_attr; repeats */
+	WLB_A_ORIGIN,		/* nest, enum wlb_origin_attr; repeats */
+	WLB_A_SERVED,		/* nest, enum wlb_served_attr; repeats */
+	WLB_A_NAME,		/* string, WLB_NAME_LEN */
+	WLB_A_BUSY,		/* u8, 0 or 1 */
+	WLB_A_FLOW,		/* nest, enum wlb_flow_attr */
+	WLB_A_COUNT,		/* u32 */
+	WLB_A_STATS,		/* nest of u64, attribute type = enum wlb_stat + 1 */
+	WLB_A_FLOWS,		/* u32, entries in the translation table */
+	WLB_A_RACING,		/* u32, of which without a winner yet */
+	WLB_A_HELD,		/* u32, packets held for `equal` */
+	WLB_A_RACE,		/* nest, enum wlb_race_attr */
+	WLB_A_PAD,
+
+	__WLB_A_MAX,
+#define WLB_A_MAX (__WLB_A_MAX - 1)
+};
+
+#define WLB_ROLE_CLIENT_GATEWAY	(1U << 0)	/* FIG 2, 5A, 6A */
+#define WLB_ROLE_SERVER_GATEWAY	(1U << 1)	/* FIG 3 */
+#define WLB_ROLE_REPLICA	(1U << 2)	/* FIG 4A */
+#define WLB_ROLE_ALL		(WLB_ROLE_CLIENT_GATEWAY | \
+				 WLB_ROLE_SERVER_GATEWAY | WLB_ROLE_REPLICA)
+
+/* Settings of the client gateway. Absent ones take the default. */
+enum wlb_cg_attr {
+	WLB_CG_A_UNSPEC,
+	WLB_CG_A_INSIDE,	/* string, interface name; repeats, at most
+				 * WLB_MAX_INSIDE. Only SYNs that came in by
+				 * one of them are tagged; none given: any
+				 * interface, never the gateway's own SYNs. */
+	WLB_CG_A_MAX_FLOWS,	/* u32, 1024..16777216, default 131072 */
+	WLB_CG_A_CLIENT_QUOTA,	/* u32, half-open flows per client (IPv6: per
+				 * /64), 1.., default 4096 */
+	WLB_CG_A_T_RACING,	/* u32 s, no answer yet, default 70 */
+	WLB_CG_A_T_TOMBSTONE,	/* u32 s, the server won, default 70: longer
+				 * than SYN-ACKs are repeated (63 s) */
+	WLB_CG_A_T_ESTABLISHED,	/* u32 s, default 7440 (RFC 5382 REQ-5) */
+	WLB_CG_A_T_CLOSING,	/* u32 s, after both FINs, default 60 */
+	WLB_CG_A_T_RESET,	/* u32 s, after a RST, default 10 */
+
+	__WLB_CG_A_MAX,
+#define WLB_CG_A_MAX (__WLB_CG_A_MAX - 1)
+};
+
+/* What a client gateway tags: FIG 2, op 208. */
+enum wlb_service_attr {
+	WLB_SERVICE_A_UNSPEC,
+	WLB_SERVICE_A_NAME,	/* string, WLB_NAME_LEN, unique */
+	WLB_SERVICE_A_PORTS,	/* u16[1..WLB_MAX_PORTS], in no other service */
+	WLB_SERVICE_A_ALL_PORTS,/* flag, every port that no other service has;
+				 * in one service only, instead of PORTS */
+	WLB_SERVICE_A_REPLICA,	/* nest, enum wlb_prefix_attr; repeats, at most
+				 * WLB_MAX_PREFIXES: who may answer */
+	WLB_SERVICE_A_ANY_REPLICA, /* flag, anybody may answer; instead of REPLICA */
+	WLB_SERVICE_A_NEVER,	/* nest, enum wlb_prefix_attr; repeats: clients
+				 * and servers whose SYNs are tagged
+				 * "redirection not permitted" */
+
+	__WLB_SERVICE_A_MAX,
+#define WLB_SERVICE_A_MAX (__WLB_SERVICE_A_MAX - 1)
+};
+
+enum wlb_prefix_attr {
+	WLB_PREFIX_A_UNSPEC,
+	WLB_PREFIX_A_ADDRESS,	/* 4 or 16 bytes, bits past LENGTH zero */
+	WLB_PREFIX_A_LENGTH,	/* u8, 0..32 or 0..128 */
+
+	__WLB_PREFIX_A_MAX,
+#define WLB_PREFIX_A_MAX (__WLB_PREFIX_A_MAX - 1)
+};
+
+/* A replicated server behind a server gateway: FIG 3, op 310. */
+enum wlb_origin_attr {
+	WLB_ORIGIN_A_UNSPEC,
+	WLB_ORIGIN_A_NAME,	/* string, WLB_NAME_LEN, unique */
+	WLB_ORIGIN_A_SERVER,	/* address; repeats, 1..WLB_MAX_SERVERS; all of
+				 * one family; (server, port) in one origin only */
+	WLB_ORIGIN_A_PORTS,	/* u16[1..WLB_MAX_PORTS] */
+	WLB_ORIGIN_A_RACE,	/* u8, enum wlb_race, default raw */
+	WLB_ORIGIN_A_MAX_HOLD,	/* u32 us, cap of the hold time, 0..WLB_MAX_DELAY_US,
+				 * default 200000 */
+	WLB_ORIGIN_A_REPLICA,	/* nest, enum wlb_replica_attr; repeats, at most
+				 * WLB_MAX_REPLICAS, of the servers' family */
+	WLB_ORIGIN_A_SOURCE,	/* address, outer source of clones; default: the
+				 * gateway's own by its routing table */
+	WLB_ORIGIN_A_STRIP,	/* flag, the server's copy loses the tag; else
+				 * its tag says "not permitted" */
+
+	__WLB_ORIGIN_A_MAX,
+#define WLB_ORIGIN_A_MAX (__WLB_ORIGIN_A_MAX - 1)
+};
+
+enum wlb_race {
+	WLB_RACE_RAW,		/* clone at once: the origin wins on ordinary
+				 * topologies */
+	WLB_RACE_EQUAL,		/* hold clone i for D - delay(i) and the
+				 * origin's copy for D = max delay, capped */
+	__WLB_RACE_MAX,
+};
+
+enum wlb_replica_attr {
+	WLB_REPLICA_A_UNSPEC,
+	WLB_REPLICA_A_ADDRESS,	/* address, not the origin's, unique in it */
+	WLB_REPLICA_A_VIA,	/* u8, enum wlb_via, default gre */
+	WLB_REPLICA_A_DELAY,	/* u32 us, gateway to replica one way,
+				 * 0..WLB_MAX_DELAY_US, default 0 */
+
+	__WLB_REPLICA_A_MAX,
+#define WLB_REPLICA_A_MAX (__WLB_REPLICA_A_MAX - 1)
+};
+
+enum wlb_via {
+	WLB_VIA_GRE,		/* IP protocol 47, RFC 2784, no options */
+	WLB_VIA_IPIP,		/* IP protocol 4 (RFC 2003), IPv6: 41 (RFC 2473) */
+	__WLB_VIA_MAX,
+};
+
+/* An origin whose content this host serves: FIG 4A. */
+enum wlb_served_attr {
+	WLB_SERVED_A_UNSPEC,
+	WLB_SERVED_A_NAME,	/* string, WLB_NAME_LEN, unique */
+	WLB_SERVED_A_SERVER,	/* address of the origin; repeats, 1..WLB_MAX_SERVERS */
+	WLB_SERVED_A_PORTS,	/* u16[1..WLB_MAX_PORTS] */
+	WLB_SERVED_A_LOCAL,	/* address of this host to serve from, of the
+				 * servers' family and none of them */
+	WLB_SERVED_A_FROM,	/* nest, enum wlb_prefix_attr; repeats, 1..
+				 * WLB_MAX_PREFIXES: outer sources of clones */
+	WLB_SERVED_A_BUSY,	/* u8, read only: see WLB_CMD_BUSY_SET */
+
+	__WLB_SERVED_A_MAX,
+#define WLB_SERVED_A_MAX (__WLB_SERVED_A_MAX - 1)
+};
+
+/* One entry of the translation table: FIG 2, op 212; FIG 5A, op 510. */
+enum wlb_flow_attr {
+	WLB_FLOW_A_UNSPEC,
+	WLB_FLOW_A_CLIENT,	/* address */
+	WLB_FLOW_A_CLIENT_PORT,	/* u16 */
+	WLB_FLOW_A_SERVER,	/* address */
+	WLB_FLOW_A_SERVER_PORT,	/* u16 */
+	WLB_FLOW_A_WINNER,	/* address; absent while racing */
+	WLB_FLOW_A_STATE,	/* u8, enum wlb_flow_state */
+	WLB_FLOW_A_EXPIRES,	/* u32 ms from now */
+	WLB_FLOW_A_ISN,		/* u32, the client's initial sequence number */
+
+	__WLB_FLOW_A_MAX,
+#define WLB_FLOW_A_MAX (__WLB_FLOW_A_MAX - 1)
+};
+
+enum wlb_flow_state {
+	WLB_FLOW_RACING,	/* SYN tagged, no good answer yet */
+	WLB_FLOW_WON,		/* a replica won: packets are translated */
+	WLB_FLOW_TOMBSTONE,	/* the server won: nothing is translated, late
+				 * answers are reset */
+	WLB_FLOW_CLOSING,	/* as WON, after both FINs or a RST */
+	__WLB_FLOW_STATE_MAX,
+};
+
+enum wlb_race_attr {
+	WLB_RACE_A_UNSPEC,
+	WLB_RACE_A_ID,		/* u64, grows with every race that was answered */
+	WLB_RACE_A_CLIENT,	/* address */
+	WLB_RACE_A_CLIENT_PORT,	/* u16 */
+	WLB_RACE_A_SERVER,	/* address */
+	WLB_RACE_A_SERVER_PORT,	/* u16 */
+	WLB_RACE_A_TIME,	/* u64 ns, CLOCK_REALTIME of the first answer */
+	WLB_RACE_A_ANSWER,	/* nest, enum wlb_answer_attr; repeats, in order
+				 * of arrival, at most WLB_MAX_ANSWERS */
+	WLB_RACE_A_PAD,
+
+	__WLB_RACE_A_MAX,
+#define WLB_RACE_A_MAX (__WLB_RACE_A_MAX - 1)
+};
+
+enum wlb_answer_attr {
+	WLB_ANSWER_A_UNSPEC,
+	WLB_ANSWER_A_ADDRESS,	/* address */
+	WLB_ANSWER_A_DELAY,	/* u32 us after the latest tagged SYN */
+	WLB_ANSWER_A_WON,	/* flag */
+
+	__WLB_ANSWER_A_MAX,
+#define WLB_ANSWER_A_MAX (__WLB_ANSWER_A_MAX - 1)
+};
+
+/*
+ * Counters, per network namespace, never reset: X(name, what one count means).
+ * races: syn_tagged = race_won_replica + race_won_server + race_unanswered +
+ * race_refused + race_evicted + race_replaced + race_flushed + (WLB_A_RACING).
+ */
+#define WLB_STATS(X) \
+	/* client gateway, SYN side */ \
+	X(syn_tagged, "races started: SYNs tagged with a new entry") \
+	X(syn_retagged, "retransmitted SYNs tagged again, same race") \
+	X(syn_to_winner, "retransmitted SYNs sent to the winner only") \
+	X(syn_not_permitted, "SYNs tagged not permitted by policy") \
+	X(syn_opted_out, "SYNs that came tagged not permitted, left alone") \
+	X(syn_no_room, "SYNs untagged: no room for the option") \
+	X(syn_payload, "SYNs untagged: payload or TCP Fast Open") \
+	X(syn_signed, "SYNs untagged: TCP-MD5 or TCP-AO") \
+	X(syn_malformed, "SYNs untagged: broken option list or lengths") \
+	X(syn_bad_tag, "SYNs left alone: a tag of wrong length") \
+	X(tcp_truncated, "TCP packets left alone: shorter than they say") \
+	X(syn_bad_checksum, "SYNs left alone: wrong checksum") \
+	X(syn_table_full, "SYNs untagged: translation table full") \
+	X(syn_client_quota, "SYNs untagged: too many half-open of one client") \
+	X(syn_no_memory, "SYNs untagged: out of memory") \
+	/* client gateway, races */ \
+	X(race_won_replica, "races won by a replica") \
+	X(race_won_server, "races won by the server") \
+	X(race_unanswered, "races that nobody answered in time") \
+	X(race_refused, "races ended by the server's refusal") \
+	X(race_evicted, "races forgotten to make room") \
+	X(race_replaced, "races whose client tried anew from the same port") \
+	X(race_flushed, "races flushed by request or end of the role") \
+	X(answer_repeated, "answers repeated by the winner, passed") \
+	X(answer_lost, "answers of losers") \
+	X(answer_bad_ack, "answers that acknowledge another SYN") \
+	X(answer_unlisted, "answers of nobody who may answer") \
+	X(answer_bad_nonce, "answers with another race's nonce") \
+	X(answer_bad_checksum, "answers with a wrong checksum") \
+	X(answer_mirrored, "tags mirrored in an answer, taken out") \
+	X(refusal_ignored, "RSTs of no winner during a race, dropped") \
+	X(server_stray, "packets of the server in a replica's flow, dropped") \
+	X(reset_sent, "resets sent to losers") \
+	X(reset_failed, "resets not sent: no memory or no route") \
+	X(rst_out_of_window, "RSTs outside the window: passed, entry kept") \
+	/* client gateway, carried flows */ \
+	X(translated_out, "packets translated, client to replica") \
+	X(translated_in, "packets translated, replica to client") \
+	X(translate_failed, "packets of a flow lost: no memory or no route") \
+	/* server gateway */ \
+	X(syn_cloned, "tagged SYNs cloned") \
+	X(syn_not_replicable, "tagged SYNs for no origin of ours") \
+	X(syn_race_refused, "tagged SYNs not permitted to race") \
+	X(syn_loop, "clones that came back, dropped") \
+	X(clone_sent, "clones sent") \
+	X(clone_failed, "clones not sent: no memory or no route") \
+	X(hold_full, "packets not held: too many are") \
+	X(hold_dropped, "held packets dropped: device or role gone") \
+	/* replica */ \
+	X(clone_cracked, "clones cracked and given to the server") \
+	X(clone_busy, "clones dropped: busy by order") \
+	X(clone_no_listener, "clones dropped: nobody listens") \
+	X(clone_accept_full, "clones dropped: the listener's queue is full") \
+	X(clone_unlisted, "clones dropped: not from a listed gateway") \
+	X(clone_not_syn, "clones dropped: not a SYN or fragmented") \
+	X(clone_not_served, "clones dropped: for no origin served here") \
+	X(clone_malformed, "clones dropped: truncated or broken") \
+	X(clone_bad_checksum, "clones dropped: wrong checksum")
+
+enum wlb_stat {
+#define WLB_STAT_ENUM(name, text) WLB_STAT_##name,
+	WLB_STATS(WLB_STAT_ENUM)
+#undef WLB_STAT_ENUM
+	__WLB_STAT_MAX,
+};
+
+#endif /* _UAPI_LINUX_WLB_H */

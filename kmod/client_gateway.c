@@ -1,0 +1,523 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The client's gateway. Out, behind source NAT (POST_ROUTING): FIG 2 for start
+ * packets, FIG 6A for the rest of a flow. In, before connection tracking
+ * (PRE_ROUTING): FIG 5A for answers, FIG 6A for the rest. Between the two, the
+ * gateway's own firewall and NAT see a client that talks to the server.
+ */
+#include "conf.h"
+#include "flow.h"
+#include "race.h"
+#include "reset.h"
+
+#define WLB_TCP_CONTROL	(WLB_TCP_SYN | WLB_TCP_FIN | WLB_TCP_RST)
+
+/* Configuration A is what we can carry so far. */
+#define WLB_OUR_OFFERS	(WLB_OFFER_NAT | WLB_OFFER_GRE)
+
+static __always_inline struct wlb_flow *
+wlb_flow_to_server(struct wlb_table *t, u32 hash,
+		   const struct wlb_flow_key *key, const union wlb_addr *server)
+{
+	struct wlb_flow *f;
+
+	wlb_flow_for_each(f, t, hash, key)
+		if (wlb_addr_eq(wlb_flow_server(f, key->v6), server, key->v6))
+			return f;
+	return NULL;
+}
+
+static __always_inline bool wlb_flow_won_by(const struct wlb_flow *f,
+					    const union wlb_addr *addr, bool v6)
+{
+	const struct wlb_peer *peer = wlb_flow_winner(f);
+
+	return peer && wlb_addr_eq(&peer->addr, addr, v6);
+}
+
+/* The packet goes to the winner. */
+static __always_inline unsigned int wlb_carry_out(struct wlb_net *wn,
+						  struct sk_buff *skb,
+						  const struct wlb_pkt *p,
+						  const struct wlb_flow *f)
+{
+	struct wlb_peer *peer = wlb_flow_winner(f);
+
+	if (wlb_pkt_set_addr(skb, p, false, &peer->addr) ||
+	    wlb_peer_route(peer, wn->net, skb, &p->src)) {
+		wlb_count(wn, WLB_STAT_translate_failed);
+		return NF_DROP;
+	}
+	wlb_count(wn, WLB_STAT_translated_out);
+	return NF_ACCEPT;
+}
+
+/* The winner's packet becomes the server's. */
+static __always_inline unsigned int wlb_carry_in(struct wlb_net *wn,
+						 struct sk_buff *skb,
+						 const struct wlb_pkt *p,
+						 const struct wlb_flow *f)
+{
+	if (wlb_pkt_set_addr(skb, p, true, wlb_flow_server(f, p->v6))) {
+		wlb_count(wn, WLB_STAT_translate_failed);
+		return NF_DROP;
+	}
+	wlb_count(wn, WLB_STAT_translated_in);
+	return NF_ACCEPT;
+}
+
+static const struct wlb_tag wlb_tag_never = { .state = WLB_TAG_NOT_PERMITTED };
+
+/*
+ * A SYN that we do not race must not ask others to: a tag that the client set
+ * itself is turned to "not permitted".
+ */
+static unsigned int wlb_syn_forbid(struct sk_buff *skb, const struct wlb_pkt *p,
+				   const struct wlb_opts *opts)
+{
+	if (opts->tags && wlb_pkt_retag(skb, p, &wlb_tag_never))
+		return NF_DROP;
+	return NF_ACCEPT;
+}
+
+/* Gets what wlb_syn_tag() needs, so that it cannot fail. */
+static bool wlb_syn_prepare(struct sk_buff *skb, const struct wlb_pkt *p,
+			    const struct wlb_opts *opts)
+{
+	unsigned int len = p->off + wlb_pkt_hlen(p);
+
+	if (opts->tags)
+		return wlb_pkt_writable(skb, len);
+	return pskb_may_pull(skb, len) && !skb_cow_head(skb, WLB_TAG_LEN);
+}
+
+static void wlb_syn_tag(struct sk_buff *skb, const struct wlb_pkt *p,
+			const struct wlb_opts *opts, const struct wlb_tag *tag)
+{
+	if (opts->tags)
+		WARN_ON_ONCE(wlb_pkt_retag(skb, p, tag));
+	else
+		WARN_ON_ONCE(wlb_pkt_insert_tag(skb, p, tag));
+}
+
+/* Reasons to leave a start packet alone that its own bytes give. */
+static int wlb_syn_unfit(const struct sk_buff *skb, const struct wlb_pkt *p,
+			 const struct wlb_opts *opts)
+{
+	if (opts->malformed)
+		return WLB_STAT_syn_malformed;
+	if (opts->bad_tag)
+		return WLB_STAT_syn_bad_tag;
+	if (!wlb_pkt_csum_ok(skb, p))
+		return WLB_STAT_syn_bad_checksum;
+	return WLB_NO_STAT;
+}
+
+/* Reasons to send it untagged. */
+static int wlb_syn_unraced(const struct sk_buff *skb, const struct wlb_pkt *p,
+			   const struct wlb_opts *opts)
+{
+	/* each replica would execute the request */
+	if (p->len > wlb_pkt_hlen(p) || opts->fast_open)
+		return WLB_STAT_syn_payload;
+	/* the signature covers addresses, and with TCP-AO the options */
+	if (opts->is_signed)
+		return WLB_STAT_syn_signed;
+	if (!opts->tags && wlb_pkt_hlen(p) + WLB_TAG_LEN > WLB_TCP_HDR_MAX)
+		return WLB_STAT_syn_no_room;
+	return WLB_NO_STAT;
+}
+
+static unsigned int wlb_syn_race(struct wlb_net *wn, const struct wlb_cg *cg,
+				 struct sk_buff *skb, const struct wlb_pkt *p,
+				 const struct wlb_opts *opts)
+{
+	struct wlb_flow_key key = {
+		.client = &p->src, .client_port = p->th.source,
+		.server_port = p->th.dest, .v6 = p->v6,
+	};
+	struct wlb_tag tag = {
+		.state = WLB_TAG_PERMITTED, .offers = WLB_OUR_OFFERS,
+	};
+	enum wlb_verdict verdict = WLB_RENEW;
+	struct wlb_table *t = wn->table;
+	u32 hash = wlb_flow_hash(t, &key);
+	int stat = WLB_NO_STAT;
+	struct wlb_seg seg;
+	struct wlb_flow *f;
+	bool room;
+
+	wlb_pkt_seg(p, &seg);
+	room = wlb_flow_room(t, hash, cg->max_flows);
+	wlb_flow_lock(t, hash);
+	f = wlb_flow_to_server(t, hash, &key, &p->dst);
+	if (f)
+		verdict = wlb_fsm_segment(&f->fsm, &seg, WLB_FROM_CLIENT, &stat);
+	if (verdict == WLB_RENEW) {
+		if (f)
+			wlb_flow_del(t, f);
+		if (stat != WLB_NO_STAT)
+			wlb_count(wn, stat);
+		stat = WLB_STAT_syn_table_full;
+		f = !room ? NULL :
+		    wlb_flow_add(t, hash, &key, &p->dst, seg.seq,
+				 cg->timeouts.racing, cg->client_quota, &stat);
+		if (f) {
+			stat = WLB_STAT_syn_tagged;
+			verdict = WLB_RACE;
+		}
+	} else if (verdict == WLB_RACE) {
+		f->fsm.syn_us = wlb_now_us();
+	}
+	if (f) {
+		tag.nonce = f->fsm.nonce;
+		wlb_flow_touch(f, wlb_fsm_timeout(&f->fsm, &cg->timeouts));
+	}
+	wlb_flow_unlock(t, hash);
+
+	if (stat != WLB_NO_STAT)
+		wlb_count(wn, stat);
+	switch (verdict) {
+	case WLB_RACE:
+		wlb_syn_tag(skb, p, opts, &tag);
+		return NF_ACCEPT;
+	case WLB_CARRY:
+		/* hooks run under RCU: the flow is there until we leave */
+		return wlb_carry_out(wn, skb, p, f);
+	default:
+		return wlb_syn_forbid(skb, p, opts);
+	}
+}
+
+/* FIG 2, op 204 to 214. */
+static unsigned int wlb_cg_syn(struct wlb_net *wn, const struct wlb_cg *cg,
+			       struct sk_buff *skb, const struct wlb_pkt *p,
+			       const struct nf_hook_state *state)
+{
+	const struct wlb_service *service;
+	u8 buf[WLB_TCP_HDR_MAX];
+	struct wlb_opts opts;
+	int stat;
+
+	/* only what comes from the clients' side and leaves it */
+	if (!wlb_cg_inside(cg, state->in) ||
+	    (cg->n_inside && wlb_cg_inside(cg, state->out)))
+		return NF_ACCEPT;
+	if (!wlb_pkt_sane(p)) {
+		wlb_count(wn, WLB_STAT_syn_malformed);
+		return NF_ACCEPT;
+	}
+	service = wlb_cg_service(cg, ntohs(p->th.dest));
+	if (!service)
+		return NF_ACCEPT;
+	wlb_pkt_options(skb, p, buf, &opts);
+	stat = wlb_syn_unfit(skb, p, &opts);
+	if (stat != WLB_NO_STAT) {
+		wlb_count(wn, stat);
+		return NF_ACCEPT;
+	}
+	if (opts.tags && opts.tag.state == WLB_TAG_NOT_PERMITTED) {
+		wlb_count(wn, WLB_STAT_syn_opted_out);
+		/* collapses duplicates to the most restrictive */
+		return opts.tags > 1 ? wlb_syn_forbid(skb, p, &opts) : NF_ACCEPT;
+	}
+	stat = wlb_syn_unraced(skb, p, &opts);
+	if (stat != WLB_NO_STAT) {
+		wlb_count(wn, stat);
+		return wlb_syn_forbid(skb, p, &opts);
+	}
+	if (!wlb_syn_prepare(skb, p, &opts)) {
+		wlb_count(wn, WLB_STAT_syn_no_memory);
+		return NF_ACCEPT;
+	}
+	if (wlb_prefixes_match(&service->never, &p->src, p->v6) ||
+	    wlb_prefixes_match(&service->never, &p->dst, p->v6)) {
+		wlb_count(wn, WLB_STAT_syn_not_permitted);
+		wlb_syn_tag(skb, p, &opts, &wlb_tag_never);
+		return NF_ACCEPT;
+	}
+	return wlb_syn_race(wn, cg, skb, p, &opts);
+}
+
+/* A segment of the client that may change its flow's state. */
+static unsigned int wlb_cg_client_control(struct wlb_net *wn,
+					  const struct wlb_cg *cg,
+					  struct sk_buff *skb,
+					  const struct wlb_pkt *p,
+					  const struct wlb_flow_key *key,
+					  u32 hash)
+{
+	enum wlb_verdict verdict = WLB_PASS;
+	struct wlb_table *t = wn->table;
+	int stat = WLB_NO_STAT;
+	struct wlb_flow *f;
+	struct wlb_seg seg;
+
+	wlb_pkt_seg(p, &seg);
+	wlb_flow_lock(t, hash);
+	f = wlb_flow_to_server(t, hash, key, &p->dst);
+	if (f) {
+		verdict = wlb_fsm_segment(&f->fsm, &seg, WLB_FROM_CLIENT, &stat);
+		if (verdict == WLB_CARRY)
+			wlb_flow_touch(f, wlb_fsm_timeout(&f->fsm,
+							  &cg->timeouts));
+	}
+	wlb_flow_unlock(t, hash);
+	if (stat != WLB_NO_STAT)
+		wlb_count(wn, stat);
+	return verdict == WLB_CARRY ? wlb_carry_out(wn, skb, p, f) : NF_ACCEPT;
+}
+
+/* FIG 2 and the client's half of FIG 6A. */
+static __always_inline unsigned int wlb_cg_out(struct wlb_net *wn,
+					       struct sk_buff *skb,
+					       const struct nf_hook_state *state,
+					       const bool v6)
+{
+	const struct wlb_cg *cg = rcu_dereference(wn->cg);
+	struct wlb_flow_key key = { .v6 = v6 };
+	struct wlb_flow *f;
+	struct wlb_seg seg;
+	struct wlb_pkt p;
+	u8 flags;
+	u32 hash;
+	int ok;
+
+	if (!cg || wlb_reset_is_ours())
+		return NF_ACCEPT;
+	ok = wlb_pkt_parse(skb, 0, v6, &p);
+	if (ok <= 0) {
+		if (ok < 0)
+			wlb_count(wn, WLB_STAT_tcp_truncated);
+		return NF_ACCEPT;
+	}
+	if (!wlb_portmap_has(&cg->map, p.th.dest))
+		return NF_ACCEPT;
+	flags = wlb_pkt_flags(&p) & (WLB_TCP_CONTROL | WLB_TCP_ACK);
+	if (flags == WLB_TCP_SYN)
+		return wlb_cg_syn(wn, cg, skb, &p, state);
+
+	key.client = &p.src;
+	key.client_port = p.th.source;
+	key.server_port = p.th.dest;
+	hash = wlb_flow_hash(wn->table, &key);
+	f = wlb_flow_to_server(wn->table, hash, &key, &p.dst);
+	if (!f || !wlb_pkt_sane(&p))
+		return NF_ACCEPT;
+	if ((flags & WLB_TCP_CONTROL) ||
+	    READ_ONCE(f->fsm.state) != WLB_FLOW_WON)
+		return wlb_cg_client_control(wn, cg, skb, &p, &key, hash);
+
+	wlb_pkt_seg(&p, &seg);
+	wlb_fsm_track(&f->fsm, &seg, WLB_DIR_CLIENT);
+	wlb_flow_touch(f, cg->timeouts.established);
+	return wlb_carry_out(wn, skb, &p, f);
+}
+
+/*
+ * The flow that an answer is about. Several flows of a client port may await
+ * one from this address (two servers, one replica): the acknowledged sequence
+ * number tells them apart.
+ */
+static struct wlb_flow *wlb_flow_answered(struct wlb_table *t, u32 hash,
+					  const struct wlb_flow_key *key,
+					  const struct wlb_pkt *p)
+{
+	struct wlb_flow *f, *by_addr = NULL, *any = NULL;
+	u32 isn = ntohl(p->th.ack_seq) - 1;
+
+	wlb_flow_for_each(f, t, hash, key) {
+		bool addr = wlb_flow_won_by(f, &p->src, key->v6) ||
+			    wlb_addr_eq(wlb_flow_server(f, key->v6), &p->src,
+					key->v6);
+
+		if (p->th.ack && f->fsm.isn == isn)
+			return f;
+		if (addr)
+			by_addr = f;
+		any = f;
+	}
+	return by_addr ?: any;
+}
+
+static enum wlb_from wlb_answerer(const struct wlb_cg *cg,
+				  const struct wlb_flow *f,
+				  const struct wlb_pkt *p)
+{
+	const struct wlb_service *service;
+
+	if (wlb_addr_eq(wlb_flow_server(f, p->v6), &p->src, p->v6))
+		return WLB_FROM_SERVER;
+	if (wlb_flow_won_by(f, &p->src, p->v6))
+		return WLB_FROM_WINNER;
+	service = wlb_cg_service(cg, ntohs(p->th.source));
+	if (service && (service->any_replica ||
+			wlb_prefixes_match(&service->replicas, &p->src, p->v6)))
+		return WLB_FROM_REPLICA;
+	return WLB_FROM_STRANGER;
+}
+
+static void wlb_answer_nonce(const struct wlb_opts *opts, struct wlb_seg *seg)
+{
+	/* a mirrored tag of the SYN proves nothing */
+	seg->has_nonce = opts->tags && opts->tag.state == WLB_TAG_ANSWER;
+	seg->nonce = opts->tag.nonce;
+}
+
+/*
+ * A segment that may change a flow's state, from the far side: FIG 5A. The
+ * winner's peer is made before the state machine is asked, which cannot be
+ * asked twice.
+ */
+static unsigned int wlb_cg_far_control(struct wlb_net *wn,
+				       const struct wlb_cg *cg,
+				       struct sk_buff *skb,
+				       const struct wlb_pkt *p,
+				       const struct wlb_flow_key *key, u32 hash)
+{
+	bool synack = p->th.syn && p->th.ack;
+	enum wlb_verdict verdict = WLB_PASS;
+	struct wlb_opts opts = {};
+	struct wlb_table *t = wn->table;
+	struct wlb_peer *peer = NULL;
+	u8 buf[WLB_TCP_HDR_MAX];
+	int stat = WLB_NO_STAT;
+	enum wlb_from from;
+	struct wlb_flow *f;
+	struct wlb_seg seg;
+	bool racing;
+	u32 syn_us;
+
+	if (!wlb_pkt_sane(p))
+		return NF_ACCEPT;
+	if (!wlb_pkt_csum_ok(skb, p)) {
+		wlb_count(wn, WLB_STAT_answer_bad_checksum);
+		return NF_ACCEPT;
+	}
+	wlb_pkt_seg(p, &seg);
+	if (synack) {
+		wlb_pkt_options(skb, p, buf, &opts);
+		wlb_answer_nonce(&opts, &seg);
+	}
+
+	wlb_flow_lock(t, hash);
+	f = wlb_flow_answered(t, hash, key, p);
+	if (!f)
+		goto unlock;
+	from = wlb_answerer(cg, f, p);
+	racing = f->fsm.state == WLB_FLOW_RACING;
+	syn_us = f->fsm.syn_us;
+	if (racing && synack && from == WLB_FROM_REPLICA) {
+		peer = wlb_peer_get(wn->peers, &p->src, p->v6);
+		if (!peer) {
+			/* the replica repeats its answer in a second */
+			stat = WLB_STAT_translate_failed;
+			verdict = WLB_DROP;
+			goto unlock;
+		}
+	}
+	verdict = wlb_fsm_segment(&f->fsm, &seg, from, &stat);
+	if (verdict == WLB_WIN) {
+		rcu_assign_pointer(f->winner, peer);
+		peer = NULL;
+	}
+	if (racing && f->fsm.state != WLB_FLOW_RACING)
+		wlb_flow_settled(t, f);
+	if (verdict == WLB_WIN || verdict == WLB_WIN_SERVER ||
+	    verdict == WLB_RESET)
+		wlb_race_answer(wn, f, hash, &p->src, verdict != WLB_RESET,
+				syn_us);
+	if (verdict == WLB_CARRY || verdict == WLB_WIN ||
+	    (racing && f->fsm.state == WLB_FLOW_TOMBSTONE))
+		wlb_flow_touch(f, wlb_fsm_timeout(&f->fsm, &cg->timeouts));
+unlock:
+	wlb_flow_unlock(t, hash);
+	wlb_peer_put(peer);
+	if (stat != WLB_NO_STAT)
+		wlb_count(wn, stat);
+
+	if (f && opts.tags && verdict != WLB_RESET && verdict != WLB_DROP) {
+		/* ours has done its work, and a mirrored one confuses */
+		if (opts.tag.state != WLB_TAG_ANSWER)
+			wlb_count(wn, WLB_STAT_answer_mirrored);
+		if (wlb_pkt_retag(skb, p, NULL))
+			return NF_DROP;
+	}
+	switch (verdict) {
+	case WLB_CARRY:
+	case WLB_WIN:
+		return wlb_carry_in(wn, skb, p, f);
+	case WLB_RESET:
+		wlb_reset_send(wn, p);
+		return NF_DROP;
+	case WLB_DROP:
+		return NF_DROP;
+	default:
+		return NF_ACCEPT;
+	}
+}
+
+/* FIG 5A and the far half of FIG 6A. */
+static __always_inline unsigned int wlb_cg_in(struct wlb_net *wn,
+					      struct sk_buff *skb,
+					      const bool v6)
+{
+	const struct wlb_cg *cg = rcu_dereference(wn->cg);
+	struct wlb_flow_key key = { .v6 = v6 };
+	struct wlb_flow *f;
+	struct wlb_seg seg;
+	struct wlb_pkt p;
+	u32 hash;
+
+	if (!cg || wlb_pkt_parse(skb, 0, v6, &p) <= 0 ||
+	    !wlb_portmap_has(&cg->map, p.th.source))
+		return NF_ACCEPT;
+	key.client = &p.dst;
+	key.client_port = p.th.dest;
+	key.server_port = p.th.source;
+	hash = wlb_flow_hash(wn->table, &key);
+	if (wlb_pkt_flags(&p) & WLB_TCP_CONTROL)
+		return wlb_cg_far_control(wn, cg, skb, &p, &key, hash);
+
+	wlb_flow_for_each(f, wn->table, hash, &key) {
+		u8 state = READ_ONCE(f->fsm.state);
+
+		if (wlb_flow_won_by(f, &p.src, v6)) {
+			if (state != WLB_FLOW_WON || !wlb_pkt_sane(&p))
+				return wlb_cg_far_control(wn, cg, skb, &p, &key,
+							  hash);
+			wlb_pkt_seg(&p, &seg);
+			wlb_fsm_track(&f->fsm, &seg, WLB_DIR_SERVER);
+			wlb_flow_touch(f, cg->timeouts.established);
+			return wlb_carry_in(wn, skb, &p, f);
+		}
+		if (wlb_addr_eq(wlb_flow_server(f, v6), &p.src, v6) &&
+		    state != WLB_FLOW_RACING && state != WLB_FLOW_TOMBSTONE)
+			return wlb_cg_far_control(wn, cg, skb, &p, &key, hash);
+	}
+	return NF_ACCEPT;
+}
+
+unsigned int wlb_cg_in4(void *priv, struct sk_buff *skb,
+			const struct nf_hook_state *state)
+{
+	return wlb_cg_in(priv, skb, false);
+}
+
+unsigned int wlb_cg_in6(void *priv, struct sk_buff *skb,
+			const struct nf_hook_state *state)
+{
+	return wlb_cg_in(priv, skb, true);
+}
+
+unsigned int wlb_cg_out4(void *priv, struct sk_buff *skb,
+			 const struct nf_hook_state *state)
+{
+	return wlb_cg_out(priv, skb, state, false);
+}
+
+unsigned int wlb_cg_out6(void *priv, struct sk_buff *skb,
+			 const struct nf_hook_state *state)
+{
+	return wlb_cg_out(priv, skb, state, true);
+}

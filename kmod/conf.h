@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The configuration of the three roles. Objects are built from one netlink
+ * request, never change once published, are read under RCU and freed after a
+ * grace period. What changes at run time (busy) is marked so.
+ */
+#ifndef WLB_CONF_H
+#define WLB_CONF_H
+
+#include <linux/bitmap.h>
+#include <linux/rcupdate.h>
+#include <net/genetlink.h>
+
+#include "../include/wlb/fsm.h"
+#include "net.h"
+
+/* Which packets concern a role at all: one bit per port, one cache line read. */
+struct wlb_portmap {
+	DECLARE_BITMAP(bit, 65536);
+};
+
+static inline bool wlb_portmap_has(const struct wlb_portmap *map, __be16 port)
+{
+	return test_bit(ntohs(port), map->bit);
+}
+
+struct wlb_ports {
+	u16 n;
+	u16 port[WLB_MAX_PORTS];	/* host order */
+};
+
+static inline bool wlb_ports_has(const struct wlb_ports *ports, u16 port)
+{
+	unsigned int i;
+
+	for (i = 0; i < ports->n; i++)
+		if (ports->port[i] == port)
+			return true;
+	return false;
+}
+
+struct wlb_prefix {
+	union wlb_addr addr;
+	u8 len;
+	bool v6;
+};
+
+struct wlb_prefixes {
+	u16 n;
+	struct wlb_prefix *prefix;
+};
+
+bool wlb_prefixes_match(const struct wlb_prefixes *list,
+			const union wlb_addr *addr, bool v6);
+
+/* Client gateway: service.c */
+
+struct wlb_service {
+	char name[WLB_NAME_LEN];
+	struct wlb_ports ports;
+	bool all_ports;
+	bool any_replica;
+	struct wlb_prefixes replicas;
+	struct wlb_prefixes never;
+};
+
+struct wlb_by_port {
+	u16 port;
+	u16 service;
+};
+
+struct wlb_cg {
+	struct wlb_portmap map;
+	u32 max_flows;
+	u32 client_quota;
+	struct wlb_timeouts timeouts;	/* seconds */
+	unsigned int n_inside;
+	char inside[WLB_MAX_INSIDE][IFNAMSIZ];
+	struct wlb_service *fallback;	/* the one with all_ports */
+	unsigned int n_by_port;
+	struct wlb_by_port *by_port;	/* sorted */
+	unsigned int n_services;
+	struct wlb_service service[];
+};
+
+/* NULL unless some service covers @port (host order). */
+const struct wlb_service *wlb_cg_service(const struct wlb_cg *cg, u16 port);
+bool wlb_cg_inside(const struct wlb_cg *cg, const struct net_device *dev);
+
+/* Objects found by server address: origins and served origins. */
+
+struct wlb_index_entry {
+	struct hlist_node node;
+	union wlb_addr addr;
+	bool v6;
+	u16 object;
+};
+
+struct wlb_index {
+	u32 mask;
+	struct hlist_head *heads;
+	struct wlb_index_entry *entries;
+	unsigned int n_entries;
+};
+
+struct wlb_servers {
+	u16 n;
+	bool v6;
+	union wlb_addr addr[WLB_MAX_SERVERS];
+	struct wlb_ports ports;
+};
+
+/* Server gateway: origin.c */
+
+struct wlb_origin_replica {
+	union wlb_addr addr;
+	u32 delay_us;			/* one way from here */
+	u32 hold_us;			/* how long its clone is held */
+	u8 via;				/* enum wlb_via */
+};
+
+struct wlb_origin {
+	char name[WLB_NAME_LEN];
+	struct wlb_servers servers;
+	u8 race;			/* enum wlb_race */
+	bool strip;
+	bool has_source;
+	union wlb_addr source;
+	u32 max_hold_us;
+	u32 hold_us;			/* how long the server's copy is held */
+	u16 n_replicas;
+	struct wlb_origin_replica *replica;
+};
+
+struct wlb_sg {
+	struct wlb_portmap map;
+	struct wlb_index index;
+	unsigned int n_origins;
+	struct wlb_origin origin[];
+};
+
+const struct wlb_origin *wlb_sg_origin(const struct wlb_sg *sg,
+				       const union wlb_addr *server, bool v6,
+				       u16 port);
+
+/* Replica: served.c */
+
+struct wlb_served {
+	char name[WLB_NAME_LEN];
+	struct wlb_servers servers;
+	union wlb_addr local;
+	struct wlb_prefixes from;
+	bool busy;			/* changes at run time */
+};
+
+struct wlb_rep {
+	struct wlb_index index;		/* by server */
+	struct wlb_index locals;	/* by local address */
+	unsigned int n_served;
+	struct wlb_served served[];
+};
+
+struct wlb_served *wlb_rep_served(struct wlb_rep *rep,
+				  const union wlb_addr *server, bool v6,
+				  u16 port);
+/* Some object that serves from @local, NULL if none does. */
+const struct wlb_served *wlb_rep_local(const struct wlb_rep *rep,
+				       const union wlb_addr *local, bool v6);
+
+/*
+ * Builders: from the objects of one request, ERR_PTR with @extack set if one of
+ * them is refused; NULL if there are none, the role is off then. Dumpers put
+ * one object as the request would have carried it; -EMSGSIZE if it does not
+ * fit.
+ */
+struct wlb_cg *wlb_cg_build(struct genl_info *info);
+struct wlb_sg *wlb_sg_build(struct genl_info *info);
+struct wlb_rep *wlb_rep_build(struct genl_info *info,
+			      const struct wlb_rep *old);
+void wlb_cg_free(struct wlb_cg *cg);
+void wlb_sg_free(struct wlb_sg *sg);
+void wlb_rep_free(struct wlb_rep *rep);
+int wlb_cg_put(struct sk_buff *msg, const struct wlb_cg *cg);
+int wlb_service_put(struct sk_buff *msg, const struct wlb_service *service);
+int wlb_origin_put(struct sk_buff *msg, const struct wlb_origin *origin);
+int wlb_served_put(struct sk_buff *msg, const struct wlb_served *served);
+
+/* Reading attributes, conf.c: 0, or -EINVAL/-ENOMEM with @extack set. */
+
+extern const struct nla_policy wlb_prefix_policy[WLB_PREFIX_A_MAX + 1];
+
+int wlb_nla_name(const struct nlattr *attr, char *name,
+		 struct netlink_ext_ack *extack);
+int wlb_nla_addr(const struct nlattr *attr, union wlb_addr *addr, bool *v6,
+		 struct netlink_ext_ack *extack);
+int wlb_nla_ports(const struct nlattr *attr, struct wlb_ports *ports,
+		  struct netlink_ext_ack *extack);
+/* All prefixes of attribute type @type in @nest. */
+int wlb_nla_prefixes(const struct nlattr *nest, int type,
+		     struct wlb_prefixes *list, struct netlink_ext_ack *extack);
+/* All addresses of type @type in @nest and, if not NULL, the ports in @ports. */
+int wlb_nla_servers(const struct nlattr *nest, int type,
+		    const struct nlattr *ports, struct wlb_servers *servers,
+		    struct netlink_ext_ack *extack);
+int wlb_put_addr(struct sk_buff *msg, int type, const union wlb_addr *addr,
+		 bool v6);
+int wlb_put_prefixes(struct sk_buff *msg, int type,
+		     const struct wlb_prefixes *list);
+int wlb_put_servers(struct sk_buff *msg, int type, int ports_type,
+		    const struct wlb_servers *servers);
+/* Number of top-level attributes of @type in a request. */
+unsigned int wlb_count_attrs(const struct genl_info *info, int type);
+
+int wlb_index_alloc(struct wlb_index *index, unsigned int n_entries);
+void wlb_index_add(struct wlb_index *index, const union wlb_addr *addr,
+		   bool v6, u16 object);
+void wlb_index_free(struct wlb_index *index);
+
+#define wlb_index_for_each(e, index, address, is_v6)			       \
+	hlist_for_each_entry(e, &(index)->heads[wlb_addr_hash(address, is_v6) & \
+						(index)->mask], node)	       \
+		if ((e)->v6 == (is_v6) && wlb_addr_eq(&(e)->addr, address, is_v6))
+
+#define wlb_for_each_attr(attr, info, type, rem)			       \
+	nlmsg_for_each_attr(attr, (info)->nlhdr, GENL_HDRLEN, rem)	       \
+		if (nla_type(attr) == (type))
+
+#define wlb_for_each_nested(attr, nest, type, rem)			       \
+	nla_for_each_nested(attr, nest, rem)				       \
+		if (nla_type(attr) == (type))
+
+#endif /* WLB_CONF_H */

@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The translation table: its entries, their memory and their end. */
+#include <linux/random.h>
+#include <linux/siphash.h>
+#include <linux/slab.h>
+
+#include "conf.h"
+#include "flow.h"
+#include "genl.h"
+#include "race.h"
+
+#define WLB_TABLE_BITS		17
+#define WLB_QUOTA_BUCKETS	4096
+#define WLB_EVICT_RANGE		8	/* buckets searched for a racing flow */
+#define WLB_DEAD_MANY		1024	/* wake the worker */
+#define WLB_DEAD_MAX		65536	/* it cannot keep up: take no more */
+#define WLB_SWEEPS		8	/* worker runs per pass over the table */
+
+static unsigned int flow_table_bits = WLB_TABLE_BITS;
+module_param(flow_table_bits, uint, 0444);
+MODULE_PARM_DESC(flow_table_bits,
+		 "log2 of hash buckets of a client gateway's flow table, 10..24 (17)");
+
+static struct kmem_cache *wlb_flow_cache[2];	/* IPv4, IPv6 */
+
+int wlb_flow_init(void)
+{
+	unsigned int size = sizeof(struct wlb_flow);
+
+	flow_table_bits = clamp(flow_table_bits, 10U, 24U);
+	wlb_flow_cache[0] = kmem_cache_create("wlb_flow4",
+					      size + 2 * sizeof(__be32), 0,
+					      SLAB_HWCACHE_ALIGN, NULL);
+	wlb_flow_cache[1] = kmem_cache_create("wlb_flow6",
+					      size + 8 * sizeof(__be32), 0,
+					      SLAB_HWCACHE_ALIGN, NULL);
+	if (wlb_flow_cache[0] && wlb_flow_cache[1])
+		return 0;
+	wlb_flow_exit();
+	return -ENOMEM;
+}
+
+void wlb_flow_exit(void)
+{
+	kmem_cache_destroy(wlb_flow_cache[0]);
+	kmem_cache_destroy(wlb_flow_cache[1]);
+}
+
+u32 wlb_flow_hash(const struct wlb_table *t, const struct wlb_flow_key *key)
+{
+	u32 port = (__force u32)key->client_port;
+	const u32 *w = key->client->word;
+
+	if (!key->v6)
+		return siphash_2u32(w[0], port, &t->key);
+	return siphash_3u64((u64)w[0] << 32 | w[1], (u64)w[2] << 32 | w[3],
+			    port, &t->key);
+}
+
+/* Half-open flows of a client, or of all whose hash is the same. */
+static atomic_t *wlb_quota(struct wlb_table *t, const union wlb_addr *client,
+			   bool v6)
+{
+	u32 hash = v6 ? siphash_2u32(client->word[0], client->word[1], &t->key) :
+			siphash_1u32(client->word[0], &t->key);
+
+	return &t->quota[hash % WLB_QUOTA_BUCKETS];
+}
+
+void wlb_flow_settled(struct wlb_table *t, const struct wlb_flow *f)
+{
+	atomic_dec(wlb_quota(t, wlb_flow_client(f), wlb_flow_is_v6(f)));
+	atomic_dec(&t->racing);
+}
+
+struct wlb_flow *wlb_flow_add(struct wlb_table *t, u32 hash,
+			      const struct wlb_flow_key *key,
+			      const union wlb_addr *server, u32 isn,
+			      u32 timeout, u32 quota, int *stat)
+{
+	atomic_t *half_open = wlb_quota(t, key->client, key->v6);
+	unsigned int len = wlb_addr_len(key->v6);
+	struct wlb_flow *f;
+
+	if (atomic_read(half_open) >= quota) {
+		*stat = WLB_STAT_syn_client_quota;
+		return NULL;
+	}
+	f = kmem_cache_zalloc(wlb_flow_cache[key->v6], GFP_ATOMIC);
+	if (!f) {
+		*stat = WLB_STAT_syn_no_memory;
+		return NULL;
+	}
+	f->client_port = key->client_port;
+	f->server_port = key->server_port;
+	f->fsm.flags = key->v6 ? WLB_FSM_CALLER : 0;
+	memcpy(f->addr, key->client, len);
+	memcpy((u8 *)f->addr + len, server, len);
+	wlb_fsm_start(&f->fsm, isn, get_random_u16(), wlb_now_us());
+	f->expires = (u32)jiffies + timeout * HZ;
+	hlist_add_head_rcu(&f->node, &t->heads[hash & t->mask]);
+	atomic_inc(half_open);
+	atomic_inc(&t->racing);
+	atomic_inc(&t->flows);
+	return f;
+}
+
+void wlb_flow_del(struct wlb_table *t, struct wlb_flow *f)
+{
+	bool many;
+
+	hlist_del_rcu(&f->node);
+	if (f->fsm.state == WLB_FLOW_RACING)
+		wlb_flow_settled(t, f);
+	atomic_dec(&t->flows);
+	/* readers follow ->next only: ->pprev is free to chain the dead */
+	spin_lock_bh(&t->dead_lock);
+	f->node.pprev = (struct hlist_node **)t->dead;
+	t->dead = &f->node;
+	many = ++t->n_dead == WLB_DEAD_MANY;
+	spin_unlock_bh(&t->dead_lock);
+	if (many)
+		mod_delayed_work(system_power_efficient_wq, &t->gc, 0);
+}
+
+static void wlb_table_bury(struct wlb_table *t)
+{
+	struct hlist_node *dead, *next;
+
+	spin_lock_bh(&t->dead_lock);
+	dead = t->dead;
+	t->dead = NULL;
+	t->n_dead = 0;
+	spin_unlock_bh(&t->dead_lock);
+	if (!dead)
+		return;
+	synchronize_rcu();
+	for (; dead; dead = next) {
+		struct wlb_flow *f = hlist_entry(dead, struct wlb_flow, node);
+
+		next = (struct hlist_node *)dead->pprev;
+		wlb_peer_put(wlb_flow_winner(f));
+		kmem_cache_free(wlb_flow_cache[wlb_flow_is_v6(f)], f);
+	}
+}
+
+bool wlb_flow_room(struct wlb_table *t, u32 hash, u32 max_flows)
+{
+	unsigned int i;
+
+	if (READ_ONCE(t->n_dead) >= WLB_DEAD_MAX)
+		return false;
+	if (atomic_read(&t->flows) < max_flows)
+		return true;
+	for (i = 0; i < WLB_EVICT_RANGE; i++, hash++) {
+		struct wlb_flow *f, *oldest = NULL;
+
+		wlb_flow_lock(t, hash);
+		hlist_for_each_entry(f, &t->heads[hash & t->mask], node)
+			if (f->fsm.state == WLB_FLOW_RACING &&
+			    (!oldest || (s32)(f->expires - oldest->expires) < 0))
+				oldest = f;
+		if (oldest) {
+			wlb_flow_del(t, oldest);
+			wlb_count(t->wn, WLB_STAT_race_evicted);
+		}
+		wlb_flow_unlock(t, hash);
+		if (oldest)
+			return true;
+	}
+	return false;
+}
+
+static void wlb_table_expire(struct wlb_table *t, u32 bucket)
+{
+	struct hlist_node *next;
+	struct wlb_flow *f;
+
+	if (hlist_empty(&t->heads[bucket]))
+		return;
+	wlb_flow_lock(t, bucket);
+	hlist_for_each_entry_safe(f, next, &t->heads[bucket], node) {
+		if (!wlb_flow_expired(f))
+			continue;
+		if (f->fsm.state == WLB_FLOW_RACING)
+			wlb_count(t->wn, WLB_STAT_race_unanswered);
+		wlb_flow_del(t, f);
+	}
+	wlb_flow_unlock(t, bucket);
+}
+
+static void wlb_table_gc(struct work_struct *work)
+{
+	struct wlb_table *t = container_of(work, struct wlb_table, gc.work);
+	u32 n = (t->mask + 1) / WLB_SWEEPS;
+
+	for (; n && atomic_read(&t->flows); n--) {
+		wlb_table_expire(t, t->gc_bucket);
+		t->gc_bucket = (t->gc_bucket + 1) & t->mask;
+		if (!(n % 1024))
+			cond_resched();
+	}
+	wlb_table_bury(t);
+	if (t->gc_bucket < (t->mask + 1) / WLB_SWEEPS)
+		wlb_peers_reap(t->wn->peers);
+	queue_delayed_work(system_power_efficient_wq, &t->gc, HZ / 4);
+}
+
+struct wlb_table *wlb_table_alloc(struct wlb_net *wn)
+{
+	struct wlb_table *t = kzalloc(sizeof(*t), GFP_KERNEL);
+	unsigned int i;
+
+	if (!t)
+		return NULL;
+	t->wn = wn;
+	t->mask = (1U << flow_table_bits) - 1;
+	get_random_bytes(&t->key, sizeof(t->key));
+	spin_lock_init(&t->dead_lock);
+	INIT_DELAYED_WORK(&t->gc, wlb_table_gc);
+	t->heads = kvcalloc(t->mask + 1, sizeof(*t->heads), GFP_KERNEL);
+	t->quota = kcalloc(WLB_QUOTA_BUCKETS, sizeof(*t->quota), GFP_KERNEL);
+	t->locks = kcalloc(WLB_FLOW_LOCKS, sizeof(*t->locks), GFP_KERNEL);
+	if (!t->heads || !t->quota || !t->locks)
+		goto err_free;
+	for (i = 0; i < WLB_FLOW_LOCKS; i++)
+		spin_lock_init(&t->locks[i]);
+	queue_delayed_work(system_power_efficient_wq, &t->gc, HZ);
+	return t;
+
+err_free:
+	kvfree(t->heads);
+	kfree(t->quota);
+	kfree(t->locks);
+	kfree(t);
+	return NULL;
+}
+
+void wlb_table_free(struct wlb_table *t)
+{
+	if (!t)
+		return;
+	wlb_table_flush(t, NULL, NULL, NULL, false);
+	cancel_delayed_work_sync(&t->gc);
+	wlb_table_bury(t);
+	kvfree(t->heads);
+	kfree(t->quota);
+	kfree(t->locks);
+	kfree(t);
+}
+
+static bool wlb_flow_fits(const struct wlb_flow *f, const union wlb_addr *client,
+			  const union wlb_addr *server,
+			  const union wlb_addr *winner, bool v6)
+{
+	const struct wlb_peer *peer = wlb_flow_winner(f);
+
+	if (!client && !server && !winner)
+		return true;
+	if (wlb_flow_is_v6(f) != v6)
+		return false;
+	return (!client || wlb_addr_eq(wlb_flow_client(f), client, v6)) &&
+	       (!server || wlb_addr_eq(wlb_flow_server(f, v6), server, v6)) &&
+	       (!winner || (peer && wlb_addr_eq(&peer->addr, winner, v6)));
+}
+
+u32 wlb_table_flush(struct wlb_table *t, const union wlb_addr *client,
+		    const union wlb_addr *server, const union wlb_addr *winner,
+		    bool v6)
+{
+	struct hlist_node *next;
+	struct wlb_flow *f;
+	u32 bucket, n = 0;
+
+	for (bucket = 0; bucket <= t->mask; bucket++) {
+		if (!(bucket % 1024))
+			cond_resched();
+		if (hlist_empty(&t->heads[bucket]))
+			continue;
+		wlb_flow_lock(t, bucket);
+		hlist_for_each_entry_safe(f, next, &t->heads[bucket], node) {
+			if (!wlb_flow_fits(f, client, server, winner, v6))
+				continue;
+			if (f->fsm.state == WLB_FLOW_RACING)
+				wlb_count(t->wn, WLB_STAT_race_flushed);
+			wlb_flow_del(t, f);
+			n++;
+		}
+		wlb_flow_unlock(t, bucket);
+	}
+	WRITE_ONCE(t->generation, t->generation + 1);
+	return n;
+}
+
+static int wlb_flow_put(struct sk_buff *msg, const struct wlb_flow *f)
+{
+	struct nlattr *nest = nla_nest_start(msg, WLB_A_FLOW);
+	const struct wlb_peer *peer = wlb_flow_winner(f);
+	u32 left = READ_ONCE(f->expires) - (u32)jiffies;
+	u8 state = READ_ONCE(f->fsm.state);
+	bool v6 = wlb_flow_is_v6(f);
+	const union wlb_addr *winner = NULL;
+
+	if (state == WLB_FLOW_TOMBSTONE)
+		winner = wlb_flow_server(f, v6);
+	else if (peer)
+		winner = &peer->addr;
+
+	if (!nest ||
+	    wlb_put_addr(msg, WLB_FLOW_A_CLIENT, wlb_flow_client(f), v6) ||
+	    nla_put_u16(msg, WLB_FLOW_A_CLIENT_PORT, ntohs(f->client_port)) ||
+	    wlb_put_addr(msg, WLB_FLOW_A_SERVER, wlb_flow_server(f, v6), v6) ||
+	    nla_put_u16(msg, WLB_FLOW_A_SERVER_PORT, ntohs(f->server_port)) ||
+	    (winner && wlb_put_addr(msg, WLB_FLOW_A_WINNER, winner, v6)) ||
+	    nla_put_u8(msg, WLB_FLOW_A_STATE, state) ||
+	    nla_put_u32(msg, WLB_FLOW_A_EXPIRES, jiffies_to_msecs(left)) ||
+	    nla_put_u32(msg, WLB_FLOW_A_ISN, f->fsm.isn))
+		return -EMSGSIZE;
+	nla_nest_end(msg, nest);
+	return 0;
+}
+
+int wlb_flow_dump(struct wlb_table *t, struct sk_buff *msg,
+		  struct netlink_callback *cb)
+{
+	unsigned long *bucket = &cb->args[0], *skip = &cb->args[1];
+	struct wlb_flow *f;
+	unsigned long i;
+	void *hdr;
+
+	cb->seq = READ_ONCE(t->generation);
+	rcu_read_lock();
+	for (; *bucket <= t->mask; (*bucket)++, *skip = 0) {
+		i = 0;
+		hlist_for_each_entry_rcu(f, &t->heads[*bucket], node) {
+			if (i++ < *skip || wlb_flow_expired(f))
+				continue;
+			hdr = wlb_genl_put(msg, cb, WLB_CMD_FLOW_GET);
+			if (!hdr)
+				goto out;
+			if (wlb_flow_put(msg, f)) {
+				genlmsg_cancel(msg, hdr);
+				goto out;
+			}
+			genlmsg_end(msg, hdr);
+			*skip = i;
+		}
+	}
+out:
+	rcu_read_unlock();
+	return msg->len;
+}

@@ -1,0 +1,470 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The generic netlink family: see include/uapi/linux/wlb.h. */
+#include <net/genetlink.h>
+
+#include "conf.h"
+#include "flow.h"
+#include "genl.h"
+#include "hold.h"
+#include "race.h"
+
+static const struct nla_policy wlb_flow_filter_policy[WLB_FLOW_A_MAX + 1] = {
+	[WLB_FLOW_A_CLIENT] = { .type = NLA_BINARY, .len = 16 },
+	[WLB_FLOW_A_SERVER] = { .type = NLA_BINARY, .len = 16 },
+	[WLB_FLOW_A_WINNER] = { .type = NLA_BINARY, .len = 16 },
+};
+
+static const struct nla_policy wlb_conf_policy[WLB_A_MAX + 1] = {
+	[WLB_A_GENERATION] = { .type = NLA_U32 },
+	[WLB_A_ROLES] = NLA_POLICY_MASK(NLA_U32, WLB_ROLE_ALL),
+	[WLB_A_CLIENT_GATEWAY] = { .type = NLA_NESTED },
+	[WLB_A_SERVICE] = { .type = NLA_NESTED },
+	[WLB_A_ORIGIN] = { .type = NLA_NESTED },
+	[WLB_A_SERVED] = { .type = NLA_NESTED },
+};
+
+static const struct nla_policy wlb_busy_policy[WLB_A_MAX + 1] = {
+	[WLB_A_NAME] = { .type = NLA_NUL_STRING, .len = WLB_NAME_LEN - 1 },
+	[WLB_A_BUSY] = NLA_POLICY_MAX(NLA_U8, 1),
+};
+
+static const struct nla_policy wlb_flush_policy[WLB_A_MAX + 1] = {
+	[WLB_A_FLOW] = NLA_POLICY_NESTED(wlb_flow_filter_policy),
+};
+
+static const struct nla_policy wlb_empty_policy[WLB_A_MAX + 1] = {};
+
+void *wlb_genl_put(struct sk_buff *msg, struct netlink_callback *cb, u8 cmd)
+{
+	void *hdr;
+
+	hdr = genlmsg_put(msg, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq,
+			  &wlb_genl_family, NLM_F_MULTI, cmd);
+	if (hdr)
+		genl_dump_check_consistent(cb, hdr);
+	return hdr;
+}
+
+/* The roles that are configured. */
+static u32 wlb_conf_roles(const struct wlb_net *wn)
+{
+	return (rcu_access_pointer(wn->cg) ? WLB_ROLE_CLIENT_GATEWAY : 0) |
+	       (rcu_access_pointer(wn->sg) ? WLB_ROLE_SERVER_GATEWAY : 0) |
+	       (rcu_access_pointer(wn->rep) ? WLB_ROLE_REPLICA : 0);
+}
+
+/* An object of a role that the request does not mean to replace is a mistake. */
+static int wlb_conf_stray(struct genl_info *info, u32 roles)
+{
+	static const struct {
+		u32 role;
+		int attr;
+	} parts[] = {
+		{ WLB_ROLE_CLIENT_GATEWAY, WLB_A_CLIENT_GATEWAY },
+		{ WLB_ROLE_CLIENT_GATEWAY, WLB_A_SERVICE },
+		{ WLB_ROLE_SERVER_GATEWAY, WLB_A_ORIGIN },
+		{ WLB_ROLE_REPLICA, WLB_A_SERVED },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(parts); i++) {
+		struct nlattr *attr = info->attrs[parts[i].attr];
+
+		if (!attr || (roles & parts[i].role))
+			continue;
+		NL_SET_ERR_MSG_ATTR(info->extack, attr,
+				    "its role is not among the roles to replace");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* What a client gateway needs besides its configuration, for good. */
+static int wlb_cg_prepare(struct wlb_net *wn)
+{
+	if (!wn->races)
+		wn->races = wlb_races_alloc();
+	if (!wn->peers)
+		wn->peers = wlb_peers_alloc();
+	if (!wn->races || !wn->peers)
+		return -ENOMEM;
+	if (!wn->table) {
+		struct wlb_table *table = wlb_table_alloc(wn);
+
+		if (!table)
+			return -ENOMEM;
+		WRITE_ONCE(wn->table, table);
+	}
+	return 0;
+}
+
+static int wlb_sg_prepare(struct wlb_net *wn)
+{
+	struct wlb_hold *hold;
+
+	if (wn->hold)
+		return 0;
+	hold = wlb_hold_alloc(wn);
+	if (!hold)
+		return -ENOMEM;
+	WRITE_ONCE(wn->hold, hold);
+	return 0;
+}
+
+static int wlb_conf_set(struct sk_buff *skb, struct genl_info *info)
+{
+	struct wlb_net *wn = wlb_pernet(genl_info_net(info));
+	struct wlb_rep *rep = NULL;
+	struct wlb_cg *cg = NULL;
+	struct wlb_sg *sg = NULL;
+	u32 roles, on;
+	int err;
+
+	if (GENL_REQ_ATTR_CHECK(info, WLB_A_ROLES)) {
+		NL_SET_ERR_MSG(info->extack, "roles: which ones to replace");
+		return -EINVAL;
+	}
+	roles = nla_get_u32(info->attrs[WLB_A_ROLES]);
+	err = wlb_conf_stray(info, roles);
+	if (err)
+		return err;
+
+	mutex_lock(&wn->lock);
+	if (info->attrs[WLB_A_GENERATION] &&
+	    nla_get_u32(info->attrs[WLB_A_GENERATION]) != wn->generation) {
+		NL_SET_ERR_MSG_ATTR(info->extack, info->attrs[WLB_A_GENERATION],
+				    "the configuration has changed since it was read");
+		err = -ESTALE;
+		goto unlock;
+	}
+	if (roles & WLB_ROLE_CLIENT_GATEWAY) {
+		cg = wlb_cg_build(info);
+		err = IS_ERR(cg) ? PTR_ERR(cg) : cg ? wlb_cg_prepare(wn) : 0;
+		if (err)
+			goto free;
+	}
+	if (roles & WLB_ROLE_SERVER_GATEWAY) {
+		sg = wlb_sg_build(info);
+		err = IS_ERR(sg) ? PTR_ERR(sg) : sg ? wlb_sg_prepare(wn) : 0;
+		if (err)
+			goto free;
+	}
+	if (roles & WLB_ROLE_REPLICA) {
+		rep = wlb_rep_build(info, rcu_dereference_protected(wn->rep,
+						lockdep_is_held(&wn->lock)));
+		err = PTR_ERR_OR_ZERO(rep);
+		if (err)
+			goto free;
+	}
+	on = (wn->hooked & ~roles) | (cg ? WLB_ROLE_CLIENT_GATEWAY : 0) |
+	     (sg ? WLB_ROLE_SERVER_GATEWAY : 0) | (rep ? WLB_ROLE_REPLICA : 0);
+	/* the last thing that can fail; hooks without configuration let pass */
+	err = wlb_hooks_update(wn, on | wn->hooked);
+	if (err) {
+		NL_SET_ERR_MSG(info->extack, "hooks cannot be registered");
+		wlb_hooks_update(wn, wlb_conf_roles(wn));
+		goto free;
+	}
+	if (roles & WLB_ROLE_CLIENT_GATEWAY)
+		cg = rcu_replace_pointer(wn->cg, cg, lockdep_is_held(&wn->lock));
+	if (roles & WLB_ROLE_SERVER_GATEWAY)
+		sg = rcu_replace_pointer(wn->sg, sg, lockdep_is_held(&wn->lock));
+	if (roles & WLB_ROLE_REPLICA)
+		rep = rcu_replace_pointer(wn->rep, rep,
+					  lockdep_is_held(&wn->lock));
+	wlb_hooks_update(wn, on);
+	wn->generation++;
+	/* now the old ones are what is to be freed */
+	synchronize_rcu();
+	if (!(on & WLB_ROLE_CLIENT_GATEWAY) && wn->table)
+		wlb_table_flush(wn->table, NULL, NULL, NULL, false);
+	if (!(on & WLB_ROLE_SERVER_GATEWAY) && wn->hold)
+		wlb_hold_flush(wn->hold);
+free:
+	if (!IS_ERR(cg))
+		wlb_cg_free(cg);
+	if (!IS_ERR(sg))
+		wlb_sg_free(sg);
+	if (!IS_ERR(rep))
+		wlb_rep_free(rep);
+unlock:
+	mutex_unlock(&wn->lock);
+	return err;
+}
+
+/*
+ * Dump state: args[0] the next object: 0 the header, then services, origins,
+ * served, counted through; the lock keeps the configuration for one message.
+ */
+static int wlb_conf_object(struct sk_buff *msg, struct wlb_net *wn,
+			   unsigned long n)
+{
+	const struct wlb_cg *cg = rcu_dereference_protected(wn->cg,
+						lockdep_is_held(&wn->lock));
+	const struct wlb_sg *sg = rcu_dereference_protected(wn->sg,
+						lockdep_is_held(&wn->lock));
+	const struct wlb_rep *rep = rcu_dereference_protected(wn->rep,
+						lockdep_is_held(&wn->lock));
+
+	if (!n) {
+		if (nla_put_u32(msg, WLB_A_GENERATION, wn->generation) ||
+		    nla_put_u32(msg, WLB_A_ROLES, wlb_conf_roles(wn)))
+			return -EMSGSIZE;
+		return cg ? wlb_cg_put(msg, cg) : 0;
+	}
+	n--;
+	if (cg && n < cg->n_services)
+		return wlb_service_put(msg, &cg->service[n]);
+	n -= cg ? cg->n_services : 0;
+	if (sg && n < sg->n_origins)
+		return wlb_origin_put(msg, &sg->origin[n]);
+	n -= sg ? sg->n_origins : 0;
+	if (rep && n < rep->n_served)
+		return wlb_served_put(msg, &rep->served[n]);
+	return -ENOENT;
+}
+
+static int wlb_conf_get(struct sk_buff *msg, struct netlink_callback *cb)
+{
+	struct wlb_net *wn = wlb_pernet(sock_net(msg->sk));
+	void *hdr;
+	int err;
+
+	mutex_lock(&wn->lock);
+	cb->seq = wn->generation + 1;	/* 0 would mean no check */
+	for (;; cb->args[0]++) {
+		hdr = wlb_genl_put(msg, cb, WLB_CMD_CONF_GET);
+		if (!hdr)
+			break;
+		err = wlb_conf_object(msg, wn, cb->args[0]);
+		if (err) {
+			genlmsg_cancel(msg, hdr);
+			break;
+		}
+		genlmsg_end(msg, hdr);
+	}
+	mutex_unlock(&wn->lock);
+	return msg->len;
+}
+
+static int wlb_busy_set(struct sk_buff *skb, struct genl_info *info)
+{
+	struct wlb_net *wn = wlb_pernet(genl_info_net(info));
+	struct nlattr *name = info->attrs[WLB_A_NAME];
+	struct wlb_rep *rep;
+	unsigned int i, n = 0;
+
+	if (GENL_REQ_ATTR_CHECK(info, WLB_A_BUSY)) {
+		NL_SET_ERR_MSG(info->extack, "busy: 0 or 1");
+		return -EINVAL;
+	}
+	mutex_lock(&wn->lock);
+	rep = rcu_dereference_protected(wn->rep, lockdep_is_held(&wn->lock));
+	for (i = 0; rep && i < rep->n_served; i++) {
+		if (name && nla_strcmp(name, rep->served[i].name))
+			continue;
+		WRITE_ONCE(rep->served[i].busy,
+			   nla_get_u8(info->attrs[WLB_A_BUSY]));
+		n++;
+	}
+	mutex_unlock(&wn->lock);
+	if (n)
+		return 0;
+	if (name)
+		NL_SET_ERR_MSG_ATTR(info->extack, name,
+				    "name: of no origin that is served here");
+	else
+		NL_SET_ERR_MSG(info->extack, "no origin is served here");
+	return -ENOENT;
+}
+
+static int wlb_flow_get(struct sk_buff *msg, struct netlink_callback *cb)
+{
+	struct wlb_net *wn = wlb_pernet(sock_net(msg->sk));
+	struct wlb_table *table = READ_ONCE(wn->table);
+
+	return table ? wlb_flow_dump(table, msg, cb) : 0;
+}
+
+static int wlb_flow_flush(struct sk_buff *skb, struct genl_info *info)
+{
+	struct wlb_net *wn = wlb_pernet(genl_info_net(info));
+	struct wlb_table *table = READ_ONCE(wn->table);
+	const union wlb_addr *by[WLB_FLOW_A_MAX + 1] = {};
+	union wlb_addr addr[WLB_FLOW_A_MAX + 1];
+	struct nlattr *tb[WLB_FLOW_A_MAX + 1] = {};
+	bool v6 = false, one, first = true;
+	struct sk_buff *msg;
+	void *hdr;
+	int err, i;
+
+	if (info->attrs[WLB_A_FLOW]) {
+		err = nla_parse_nested(tb, WLB_FLOW_A_MAX,
+				       info->attrs[WLB_A_FLOW],
+				       wlb_flow_filter_policy, info->extack);
+		if (err)
+			return err;
+	}
+	for (i = 0; i <= WLB_FLOW_A_MAX; i++) {
+		if (!tb[i])
+			continue;
+		err = wlb_nla_addr(tb[i], &addr[i], &one, info->extack);
+		if (err)
+			return err;
+		if (!first && one != v6) {
+			NL_SET_ERR_MSG_ATTR(info->extack, tb[i],
+					    "flow: addresses of one family");
+			return -EINVAL;
+		}
+		v6 = one;
+		first = false;
+		by[i] = &addr[i];
+	}
+	msg = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
+	if (!msg)
+		return -ENOMEM;
+	hdr = genlmsg_put_reply(msg, info, &wlb_genl_family, 0,
+				WLB_CMD_FLOW_FLUSH);
+	if (!hdr ||
+	    nla_put_u32(msg, WLB_A_COUNT, !table ? 0 :
+			wlb_table_flush(table, by[WLB_FLOW_A_CLIENT],
+					by[WLB_FLOW_A_SERVER],
+					by[WLB_FLOW_A_WINNER], v6))) {
+		nlmsg_free(msg);
+		return -EMSGSIZE;
+	}
+	genlmsg_end(msg, hdr);
+	return genlmsg_reply(msg, info);
+}
+
+static unsigned long wlb_stat_sum(const struct wlb_net *wn, unsigned int stat)
+{
+	unsigned long sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(per_cpu_ptr(wn->stats, cpu)->count[stat]);
+	return sum;
+}
+
+static int wlb_stats_put(struct sk_buff *msg, const struct wlb_net *wn)
+{
+	const struct wlb_table *table = READ_ONCE(wn->table);
+	struct nlattr *nest = nla_nest_start(msg, WLB_A_STATS);
+	unsigned int i;
+
+	if (!nest)
+		return -EMSGSIZE;
+	for (i = 0; i < __WLB_STAT_MAX; i++) {
+		u64 sum = wlb_stat_sum(wn, i);
+
+		/* type 0 is the padding in front of u64 */
+		if (nla_put_u64_64bit(msg, i + 1, sum, 0))
+			return -EMSGSIZE;
+	}
+	nla_nest_end(msg, nest);
+	if (nla_put_u32(msg, WLB_A_FLOWS,
+			table ? atomic_read(&table->flows) : 0) ||
+	    nla_put_u32(msg, WLB_A_RACING,
+			table ? atomic_read(&table->racing) : 0) ||
+	    nla_put_u32(msg, WLB_A_HELD, wlb_hold_count(READ_ONCE(wn->hold))))
+		return -EMSGSIZE;
+	return 0;
+}
+
+static int wlb_stats_get(struct sk_buff *skb, struct genl_info *info)
+{
+	struct sk_buff *msg = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
+	void *hdr;
+
+	if (!msg)
+		return -ENOMEM;
+	hdr = genlmsg_put_reply(msg, info, &wlb_genl_family, 0,
+				WLB_CMD_STATS_GET);
+	if (!hdr || wlb_stats_put(msg, wlb_pernet(genl_info_net(info)))) {
+		nlmsg_free(msg);
+		return -EMSGSIZE;
+	}
+	genlmsg_end(msg, hdr);
+	return genlmsg_reply(msg, info);
+}
+
+static int wlb_race_get(struct sk_buff *msg, struct netlink_callback *cb)
+{
+	struct wlb_net *wn = wlb_pernet(sock_net(msg->sk));
+	struct wlb_races *races = READ_ONCE(wn->races);
+
+	return races ? wlb_race_dump(races, msg, cb) : 0;
+}
+
+/* Reading flows and races is for administrators too: they name clients. */
+static const struct genl_ops wlb_genl_ops[] = {
+	{
+		.cmd = WLB_CMD_CONF_GET,
+		.dumpit = wlb_conf_get,
+		.policy = wlb_empty_policy,
+		.maxattr = WLB_A_MAX,
+	}, {
+		.cmd = WLB_CMD_CONF_SET,
+		.flags = GENL_UNS_ADMIN_PERM,
+		.doit = wlb_conf_set,
+		.policy = wlb_conf_policy,
+		.maxattr = WLB_A_MAX,
+	}, {
+		.cmd = WLB_CMD_BUSY_SET,
+		.flags = GENL_UNS_ADMIN_PERM,
+		.doit = wlb_busy_set,
+		.policy = wlb_busy_policy,
+		.maxattr = WLB_A_MAX,
+	}, {
+		.cmd = WLB_CMD_FLOW_GET,
+		.flags = GENL_UNS_ADMIN_PERM,
+		.dumpit = wlb_flow_get,
+		.policy = wlb_empty_policy,
+		.maxattr = WLB_A_MAX,
+	}, {
+		.cmd = WLB_CMD_FLOW_FLUSH,
+		.flags = GENL_UNS_ADMIN_PERM,
+		.doit = wlb_flow_flush,
+		.policy = wlb_flush_policy,
+		.maxattr = WLB_A_MAX,
+	}, {
+		.cmd = WLB_CMD_STATS_GET,
+		.doit = wlb_stats_get,
+		.policy = wlb_empty_policy,
+		.maxattr = WLB_A_MAX,
+	}, {
+		.cmd = WLB_CMD_RACE_GET,
+		.flags = GENL_UNS_ADMIN_PERM,
+		.dumpit = wlb_race_get,
+		.policy = wlb_empty_policy,
+		.maxattr = WLB_A_MAX,
+	},
+};
+
+static const struct genl_multicast_group wlb_genl_groups[] = {
+	[WLB_GENL_GRP_RACE] = { .name = WLB_GENL_MCGRP_RACE },
+};
+
+struct genl_family wlb_genl_family __ro_after_init = {
+	.name = WLB_GENL_NAME,
+	.version = WLB_GENL_VERSION,
+	.maxattr = WLB_A_MAX,
+	.netnsok = true,
+	.module = THIS_MODULE,
+	.ops = wlb_genl_ops,
+	.n_ops = ARRAY_SIZE(wlb_genl_ops),
+	.resv_start_op = WLB_CMD_CONF_GET,
+	.mcgrps = wlb_genl_groups,
+	.n_mcgrps = ARRAY_SIZE(wlb_genl_groups),
+};
+
+int __init wlb_genl_init(void)
+{
+	return genl_register_family(&wlb_genl_family);
+}
+
+void wlb_genl_exit(void)
+{
+	genl_unregister_family(&wlb_genl_family);
+}

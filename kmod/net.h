@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What one network namespace holds, and the words that all files share. */
+#ifndef WLB_NET_H
+#define WLB_NET_H
+
+#include <linux/mutex.h>
+#include <linux/netfilter.h>
+#include <linux/percpu.h>
+#include <linux/skbuff.h>
+#include <net/ipv6.h>
+#include <net/netns/generic.h>
+
+#include <uapi/linux/wlb.h>
+#include "../include/wlb/tag.h"
+
+struct wlb_cg;
+struct wlb_sg;
+struct wlb_rep;
+struct wlb_table;
+struct wlb_hold;
+struct wlb_races;
+struct wlb_peers;
+
+struct wlb_stats {
+	unsigned long count[__WLB_STAT_MAX];
+};
+
+#define WLB_HOOKS_PER_ROLE	4
+
+struct wlb_net {
+	struct net *net;
+	/* configuration, one immutable object per role; NULL: role is off */
+	struct wlb_cg __rcu *cg;
+	struct wlb_sg __rcu *sg;
+	struct wlb_rep __rcu *rep;
+	/* made when its role is first switched on, kept until the end */
+	struct wlb_table *table;	/* client gateway: flows */
+	struct wlb_peers *peers;	/* client gateway: winners */
+	struct wlb_races *races;	/* client gateway: last races */
+	struct wlb_hold *hold;		/* server gateway: packets held */
+	struct wlb_stats __percpu *stats;
+	struct mutex lock;		/* serialises changes of configuration */
+	u32 generation;			/* of the configuration, under lock */
+	u32 hooked;			/* WLB_ROLE_* whose hooks are registered */
+	struct nf_hook_ops ops[3][WLB_HOOKS_PER_ROLE];
+};
+
+extern unsigned int wlb_net_id;
+extern unsigned short wlb_exid;		/* module parameter */
+
+static inline struct wlb_net *wlb_pernet(const struct net *net)
+{
+	return net_generic(net, wlb_net_id);
+}
+
+static inline void wlb_count(struct wlb_net *wn, enum wlb_stat stat)
+{
+	this_cpu_inc(wn->stats->count[stat]);
+}
+
+/* An address of either family; IPv4 leaves the last 12 bytes zero. */
+union wlb_addr {
+	__be32 v4;
+	struct in6_addr v6;
+	u32 word[4];
+};
+
+static inline unsigned int wlb_addr_len(bool v6)
+{
+	return v6 ? sizeof(struct in6_addr) : sizeof(__be32);
+}
+
+static __always_inline bool wlb_addr_eq(const union wlb_addr *a,
+					const union wlb_addr *b, bool v6)
+{
+	return v6 ? ipv6_addr_equal(&a->v6, &b->v6) : a->v4 == b->v4;
+}
+
+u32 wlb_addr_hash(const union wlb_addr *addr, bool v6);
+
+/* hooks.c: registers and takes off hooks until they match the roles. */
+int wlb_hooks_update(struct wlb_net *wn, u32 roles);
+
+unsigned int wlb_cg_in4(void *priv, struct sk_buff *skb,
+			const struct nf_hook_state *state);
+unsigned int wlb_cg_in6(void *priv, struct sk_buff *skb,
+			const struct nf_hook_state *state);
+unsigned int wlb_cg_out4(void *priv, struct sk_buff *skb,
+			 const struct nf_hook_state *state);
+unsigned int wlb_cg_out6(void *priv, struct sk_buff *skb,
+			 const struct nf_hook_state *state);
+unsigned int wlb_sg_clone4(void *priv, struct sk_buff *skb,
+			   const struct nf_hook_state *state);
+unsigned int wlb_sg_clone6(void *priv, struct sk_buff *skb,
+			   const struct nf_hook_state *state);
+unsigned int wlb_replica_crack4(void *priv, struct sk_buff *skb,
+				const struct nf_hook_state *state);
+unsigned int wlb_replica_crack6(void *priv, struct sk_buff *skb,
+				const struct nf_hook_state *state);
+
+int wlb_genl_init(void);
+void wlb_genl_exit(void);
+
+#endif /* WLB_NET_H */

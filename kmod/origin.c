@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Configuration of the server gateway: origins and their replicas. */
+#include <linux/slab.h>
+
+#include "conf.h"
+
+#define WLB_MAX_HOLD_US	200000	/* default of WLB_ORIGIN_A_MAX_HOLD */
+
+static const struct nla_policy wlb_replica_policy[WLB_REPLICA_A_MAX + 1] = {
+	[WLB_REPLICA_A_ADDRESS] = { .type = NLA_BINARY, .len = 16 },
+	[WLB_REPLICA_A_VIA] = NLA_POLICY_MAX(NLA_U8, __WLB_VIA_MAX - 1),
+	[WLB_REPLICA_A_DELAY] = { .type = NLA_U32 },
+};
+
+static const struct nla_policy wlb_origin_policy[WLB_ORIGIN_A_MAX + 1] = {
+	[WLB_ORIGIN_A_NAME] = { .type = NLA_NUL_STRING, .len = WLB_NAME_LEN - 1 },
+	[WLB_ORIGIN_A_SERVER] = { .type = NLA_BINARY, .len = 16 },
+	[WLB_ORIGIN_A_PORTS] = { .type = NLA_BINARY,
+				 .len = WLB_MAX_PORTS * sizeof(u16) },
+	[WLB_ORIGIN_A_RACE] = NLA_POLICY_MAX(NLA_U8, __WLB_RACE_MAX - 1),
+	[WLB_ORIGIN_A_MAX_HOLD] = { .type = NLA_U32 },
+	[WLB_ORIGIN_A_REPLICA] = NLA_POLICY_NESTED(wlb_replica_policy),
+	[WLB_ORIGIN_A_SOURCE] = { .type = NLA_BINARY, .len = 16 },
+	[WLB_ORIGIN_A_STRIP] = { .type = NLA_FLAG },
+};
+
+const struct wlb_origin *wlb_sg_origin(const struct wlb_sg *sg,
+				       const union wlb_addr *server, bool v6,
+				       u16 port)
+{
+	const struct wlb_index_entry *e;
+
+	wlb_index_for_each(e, &sg->index, server, v6)
+		if (wlb_ports_has(&sg->origin[e->object].servers.ports, port))
+			return &sg->origin[e->object];
+	return NULL;
+}
+
+static int wlb_delay(const struct nlattr *attr, u32 *to,
+		     struct netlink_ext_ack *extack)
+{
+	if (!attr)
+		return 0;
+	if (nla_get_u32(attr) > WLB_MAX_DELAY_US) {
+		NL_SET_ERR_MSG_ATTR(extack, attr, "delay: at most 1000000 us");
+		return -EINVAL;
+	}
+	*to = nla_get_u32(attr);
+	return 0;
+}
+
+static int wlb_replica_parse(struct wlb_origin *o, const struct nlattr *nest,
+			     struct netlink_ext_ack *extack)
+{
+	struct wlb_origin_replica *r = &o->replica[o->n_replicas];
+	struct nlattr *tb[WLB_REPLICA_A_MAX + 1];
+	unsigned int i;
+	int err;
+	bool v6;
+
+	err = nla_parse_nested(tb, WLB_REPLICA_A_MAX, nest, wlb_replica_policy,
+			       extack);
+	if (err)
+		return err;
+	if (!tb[WLB_REPLICA_A_ADDRESS]) {
+		NL_SET_ERR_MSG_ATTR(extack, nest, "replica: needs an address");
+		return -EINVAL;
+	}
+	err = wlb_nla_addr(tb[WLB_REPLICA_A_ADDRESS], &r->addr, &v6, extack);
+	if (err)
+		return err;
+	if (v6 != o->servers.v6) {
+		NL_SET_ERR_MSG_ATTR(extack, tb[WLB_REPLICA_A_ADDRESS],
+				    "replica: of the servers' address family");
+		return -EINVAL;
+	}
+	for (i = 0; i < o->servers.n; i++) {
+		if (!wlb_addr_eq(&o->servers.addr[i], &r->addr, v6))
+			continue;
+		NL_SET_ERR_MSG_ATTR(extack, tb[WLB_REPLICA_A_ADDRESS],
+				    "replica: must not be its own origin");
+		return -EINVAL;
+	}
+	for (i = 0; i < o->n_replicas; i++) {
+		if (!wlb_addr_eq(&o->replica[i].addr, &r->addr, v6))
+			continue;
+		NL_SET_ERR_MSG_ATTR(extack, tb[WLB_REPLICA_A_ADDRESS],
+				    "replica: given twice");
+		return -EINVAL;
+	}
+	if (tb[WLB_REPLICA_A_VIA])
+		r->via = nla_get_u8(tb[WLB_REPLICA_A_VIA]);
+	o->n_replicas++;
+	return wlb_delay(tb[WLB_REPLICA_A_DELAY], &r->delay_us, extack);
+}
+
+static int wlb_origin_replicas(struct wlb_origin *o, const struct nlattr *nest,
+			       struct netlink_ext_ack *extack)
+{
+	const struct nlattr *attr;
+	unsigned int n = 0, i;
+	int rem, err;
+
+	wlb_for_each_nested(attr, nest, WLB_ORIGIN_A_REPLICA, rem)
+		n++;
+	if (n > WLB_MAX_REPLICAS) {
+		NL_SET_ERR_MSG_ATTR(extack, nest, "replica: at most 32");
+		return -EINVAL;
+	}
+	if (!n)
+		return 0;
+	o->replica = kcalloc(n, sizeof(*o->replica), GFP_KERNEL);
+	if (!o->replica)
+		return -ENOMEM;
+	wlb_for_each_nested(attr, nest, WLB_ORIGIN_A_REPLICA, rem) {
+		err = wlb_replica_parse(o, attr, extack);
+		if (err)
+			return err;
+	}
+	if (o->race != WLB_RACE_EQUAL)
+		return 0;
+	/* all answers leave as if everybody were as far as the farthest */
+	for (i = 0; i < o->n_replicas; i++)
+		o->hold_us = max(o->hold_us, o->replica[i].delay_us);
+	o->hold_us = min(o->hold_us, o->max_hold_us);
+	for (i = 0; i < o->n_replicas; i++)
+		o->replica[i].hold_us = o->hold_us -
+			min(o->hold_us, o->replica[i].delay_us);
+	return 0;
+}
+
+static int wlb_origin_parse(struct wlb_sg *sg, const struct nlattr *nest,
+			    struct netlink_ext_ack *extack)
+{
+	struct wlb_origin *o = &sg->origin[sg->n_origins];
+	struct nlattr *tb[WLB_ORIGIN_A_MAX + 1];
+	unsigned int i;
+	bool v6;
+	int err;
+
+	err = nla_parse_nested(tb, WLB_ORIGIN_A_MAX, nest, wlb_origin_policy,
+			       extack);
+	if (err)
+		return err;
+	sg->n_origins++;
+	if (!tb[WLB_ORIGIN_A_NAME]) {
+		NL_SET_ERR_MSG_ATTR(extack, nest, "origin: needs a name");
+		return -EINVAL;
+	}
+	err = wlb_nla_name(tb[WLB_ORIGIN_A_NAME], o->name, extack);
+	if (err)
+		return err;
+	for (i = 0; i + 1 < sg->n_origins; i++) {
+		if (strcmp(sg->origin[i].name, o->name))
+			continue;
+		NL_SET_ERR_MSG_ATTR(extack, tb[WLB_ORIGIN_A_NAME],
+				    "origin: name given twice");
+		return -EINVAL;
+	}
+	err = wlb_nla_servers(nest, WLB_ORIGIN_A_SERVER, tb[WLB_ORIGIN_A_PORTS],
+			      &o->servers, extack);
+	if (err)
+		return err;
+	if (tb[WLB_ORIGIN_A_RACE])
+		o->race = nla_get_u8(tb[WLB_ORIGIN_A_RACE]);
+	o->strip = tb[WLB_ORIGIN_A_STRIP];
+	o->max_hold_us = WLB_MAX_HOLD_US;
+	err = wlb_delay(tb[WLB_ORIGIN_A_MAX_HOLD], &o->max_hold_us, extack);
+	if (err)
+		return err;
+	if (tb[WLB_ORIGIN_A_SOURCE]) {
+		err = wlb_nla_addr(tb[WLB_ORIGIN_A_SOURCE], &o->source, &v6,
+				   extack);
+		if (err)
+			return err;
+		if (v6 != o->servers.v6) {
+			NL_SET_ERR_MSG_ATTR(extack, tb[WLB_ORIGIN_A_SOURCE],
+					    "source: of the servers' address family");
+			return -EINVAL;
+		}
+		o->has_source = true;
+	}
+	return wlb_origin_replicas(o, nest, extack);
+}
+
+static int wlb_sg_index(struct wlb_sg *sg, struct netlink_ext_ack *extack)
+{
+	unsigned int n = 0, i, j, k;
+
+	for (i = 0; i < sg->n_origins; i++)
+		n += sg->origin[i].servers.n;
+	if (wlb_index_alloc(&sg->index, n))
+		return -ENOMEM;
+	for (i = 0; i < sg->n_origins; i++) {
+		const struct wlb_servers *s = &sg->origin[i].servers;
+
+		for (j = 0; j < s->ports.n; j++) {
+			for (k = 0; k < s->n; k++) {
+				if (!wlb_sg_origin(sg, &s->addr[k], s->v6,
+						   s->ports.port[j]))
+					continue;
+				NL_SET_ERR_MSG(extack,
+					       "origin: a server and port are in two origins");
+				return -EINVAL;
+			}
+			set_bit(s->ports.port[j], sg->map.bit);
+		}
+		for (k = 0; k < s->n; k++)
+			wlb_index_add(&sg->index, &s->addr[k], s->v6, i);
+	}
+	return 0;
+}
+
+struct wlb_sg *wlb_sg_build(struct genl_info *info)
+{
+	unsigned int n = wlb_count_attrs(info, WLB_A_ORIGIN);
+	const struct nlattr *attr;
+	struct wlb_sg *sg;
+	int err, rem;
+
+	if (!n)
+		return NULL;
+	if (n > WLB_MAX_SERVICES) {
+		NL_SET_ERR_MSG(info->extack, "origin: at most 1024");
+		return ERR_PTR(-EINVAL);
+	}
+	sg = kvzalloc(struct_size(sg, origin, n), GFP_KERNEL);
+	if (!sg)
+		return ERR_PTR(-ENOMEM);
+	wlb_for_each_attr(attr, info, WLB_A_ORIGIN, rem) {
+		err = wlb_origin_parse(sg, attr, info->extack);
+		if (err)
+			goto err_free;
+	}
+	err = wlb_sg_index(sg, info->extack);
+	if (err)
+		goto err_free;
+	return sg;
+
+err_free:
+	wlb_sg_free(sg);
+	return ERR_PTR(err);
+}
+
+void wlb_sg_free(struct wlb_sg *sg)
+{
+	unsigned int i;
+
+	if (!sg)
+		return;
+	for (i = 0; i < sg->n_origins; i++)
+		kfree(sg->origin[i].replica);
+	wlb_index_free(&sg->index);
+	kvfree(sg);
+}
+
+int wlb_origin_put(struct sk_buff *msg, const struct wlb_origin *origin)
+{
+	struct nlattr *nest = nla_nest_start(msg, WLB_A_ORIGIN), *inner;
+	bool v6 = origin->servers.v6;
+	unsigned int i;
+
+	if (!nest || nla_put_string(msg, WLB_ORIGIN_A_NAME, origin->name) ||
+	    wlb_put_servers(msg, WLB_ORIGIN_A_SERVER, WLB_ORIGIN_A_PORTS,
+			    &origin->servers) ||
+	    nla_put_u8(msg, WLB_ORIGIN_A_RACE, origin->race) ||
+	    nla_put_u32(msg, WLB_ORIGIN_A_MAX_HOLD, origin->max_hold_us) ||
+	    (origin->has_source &&
+	     wlb_put_addr(msg, WLB_ORIGIN_A_SOURCE, &origin->source, v6)) ||
+	    (origin->strip && nla_put_flag(msg, WLB_ORIGIN_A_STRIP)))
+		return -EMSGSIZE;
+	for (i = 0; i < origin->n_replicas; i++) {
+		const struct wlb_origin_replica *r = &origin->replica[i];
+
+		inner = nla_nest_start(msg, WLB_ORIGIN_A_REPLICA);
+		if (!inner ||
+		    wlb_put_addr(msg, WLB_REPLICA_A_ADDRESS, &r->addr, v6) ||
+		    nla_put_u8(msg, WLB_REPLICA_A_VIA, r->via) ||
+		    nla_put_u32(msg, WLB_REPLICA_A_DELAY, r->delay_us))
+			return -EMSGSIZE;
+		nla_nest_end(msg, inner);
+	}
+	nla_nest_end(msg, nest);
+	return 0;
+}

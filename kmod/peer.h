@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * An address that has won a race at this client gateway, with its cached route.
+ * Flows hold references; a peer without flows is dropped by the flow worker.
+ */
+#ifndef WLB_PEER_H
+#define WLB_PEER_H
+
+#include <linux/refcount.h>
+#include <net/dst_cache.h>
+
+#include "net.h"
+
+struct wlb_peer {
+	struct hlist_node node;
+	struct rcu_head rcu;
+	union wlb_addr addr;
+	bool v6;
+	bool idle;		/* had no flows at the worker's last visit */
+	refcount_t ref;		/* 1 of the table, 1 per flow */
+	struct dst_cache dst;
+};
+
+/* A reference to the peer at @addr, made if need be; NULL without memory. */
+struct wlb_peer *wlb_peer_get(struct wlb_peers *peers,
+			      const union wlb_addr *addr, bool v6);
+
+static inline void wlb_peer_put(struct wlb_peer *peer)
+{
+	/* never the last one: the table's own goes by wlb_peers_reap() only */
+	if (peer)
+		refcount_dec(&peer->ref);
+}
+
+/*
+ * Points the packet, already addressed to @peer, at its route: at POST_ROUTING,
+ * BH off, @src the packet's source. 0, or -EHOSTUNREACH.
+ */
+int wlb_peer_route(struct wlb_peer *peer, struct net *net, struct sk_buff *skb,
+		   const union wlb_addr *src);
+
+struct wlb_peers *wlb_peers_alloc(void);
+/* Drops peers that had no flow for one round. */
+void wlb_peers_reap(struct wlb_peers *peers);
+/* No flows are left. */
+void wlb_peers_free(struct wlb_peers *peers);
+
+#endif /* WLB_PEER_H */

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Reading and rewriting one TCP packet. */
+#include <net/ip6_checksum.h>
+#include <net/tcp.h>
+
+#include "../include/wlb/csum.h"
+#include "pkt.h"
+
+unsigned int wlb_pkt_options(const struct sk_buff *skb, const struct wlb_pkt *p,
+			     u8 *buf, struct wlb_opts *opts)
+{
+	unsigned int len = wlb_pkt_hlen(p) - WLB_TCP_HDR_LEN;
+
+	if (skb_copy_bits(skb, p->off + WLB_TCP_HDR_LEN, buf, len))
+		len = 0;	/* cannot be: the packet is sane */
+	wlb_opts_scan(buf, len, wlb_exid, opts);
+	return len;
+}
+
+bool wlb_pkt_csum_ok(const struct sk_buff *skb, const struct wlb_pkt *p)
+{
+	__wsum sum;
+
+	if (skb->ip_summed == CHECKSUM_PARTIAL || skb_csum_unnecessary(skb))
+		return true;
+	sum = skb_checksum(skb, p->off, p->len, 0);
+	if (p->v6)
+		return !csum_ipv6_magic(&p->src.v6, &p->dst.v6, p->len,
+					IPPROTO_TCP, sum);
+	return !csum_tcpudp_magic(p->src.v4, p->dst.v4, p->len, IPPROTO_TCP,
+				  sum);
+}
+
+/*
+ * Applies two deltas to the TCP checksum at @check: of the pseudo-header and
+ * of what else the checksum covers.
+ */
+static void wlb_csum_apply(struct sk_buff *skb, bool v6, __sum16 *check,
+			   u16 pseudo, u16 body)
+{
+	u16 old = (__force u16)*check;
+
+	if (skb->ip_summed == CHECKSUM_PARTIAL) {
+		*check = (__force __sum16)wlb_csum_fix_partial(old, pseudo);
+		return;
+	}
+	*check = (__force __sum16)
+		 wlb_csum_fix(old, wlb_csum_delta_add(pseudo, body));
+	/*
+	 * skb->csum has lost what the TCP checksum has gained; the addresses
+	 * make up for it in IPv6, the header's own checksum does in IPv4.
+	 */
+	if (skb->ip_summed == CHECKSUM_COMPLETE && !v6)
+		skb->csum = csum_sub(skb->csum, (__force __wsum)(u32)pseudo);
+}
+
+int wlb_pkt_retag(struct sk_buff *skb, const struct wlb_pkt *p,
+		  const struct wlb_tag *tag)
+{
+	unsigned int hlen = wlb_pkt_hlen(p);
+	u8 old[WLB_TCP_HDR_MAX], *data, *th;
+
+	data = wlb_pkt_writable(skb, p->off + hlen);
+	if (!data)
+		return -ENOMEM;
+	th = data + p->off;
+	memcpy(old, th, hlen);
+	wlb_opts_rewrite(th + WLB_TCP_HDR_LEN, hlen - WLB_TCP_HDR_LEN, wlb_exid,
+			 tag);
+	wlb_csum_apply(skb, p->v6, &((struct tcphdr *)th)->check, 0,
+		       wlb_csum_delta(old, th, hlen));
+	return 0;
+}
+
+int wlb_pkt_insert_tag(struct sk_buff *skb, const struct wlb_pkt *p,
+		       const struct wlb_tag *tag)
+{
+	unsigned int front = p->off + WLB_TCP_HDR_LEN;
+	u16 len = p->len + WLB_TAG_LEN, doff;
+	u8 option[WLB_TAG_LEN];
+	struct tcphdr *th;
+	u16 pseudo, body;
+
+	/* private headers with room in front, and linear as far as we move them */
+	if (!pskb_may_pull(skb, front) || skb_cow_head(skb, WLB_TAG_LEN))
+		return -ENOMEM;
+	wlb_tag_write(option, wlb_exid, tag);
+	memmove(skb->data - WLB_TAG_LEN, skb->data, front);
+	skb_push(skb, WLB_TAG_LEN);
+	skb_reset_network_header(skb);
+	skb_set_transport_header(skb, p->off);
+	memcpy(skb->data + front, option, WLB_TAG_LEN);
+
+	th = (struct tcphdr *)(skb->data + p->off);
+	doff = ((u16 *)th)[6];
+	th->doff += WLB_TAG_LEN / 4;
+	body = wlb_csum_fold((u64)wlb_csum_delta16(doff, ((u16 *)th)[6]) +
+			     wlb_csum_bytes(option, WLB_TAG_LEN));
+	pseudo = wlb_csum_delta16((__force u16)htons(p->len),
+				  (__force u16)htons(len));
+	if (skb->ip_summed == CHECKSUM_PARTIAL)
+		skb->csum_start -= WLB_TAG_LEN;
+	else
+		skb->ip_summed = CHECKSUM_NONE;	/* skb->csum has no such bytes */
+	wlb_csum_apply(skb, p->v6, &th->check, pseudo, body);
+
+	if (p->v6) {
+		struct ipv6hdr *ih = ipv6_hdr(skb);
+
+		ih->payload_len = htons(ntohs(ih->payload_len) + WLB_TAG_LEN);
+	} else {
+		struct iphdr *ih = ip_hdr(skb);
+		__be16 tot_len = htons(ntohs(ih->tot_len) + WLB_TAG_LEN);
+
+		csum_replace2(&ih->check, ih->tot_len, tot_len);
+		ih->tot_len = tot_len;
+	}
+	return 0;
+}
+
+int wlb_pkt_set_addr(struct sk_buff *skb, const struct wlb_pkt *p, bool source,
+		     const union wlb_addr *to)
+{
+	const union wlb_addr *from = source ? &p->src : &p->dst;
+	unsigned int len = wlb_addr_len(p->v6);
+	u8 *data;
+	u16 delta;
+
+	data = wlb_pkt_writable(skb, p->off + sizeof(struct tcphdr));
+	if (!data)
+		return -ENOMEM;
+	delta = wlb_csum_delta(from, to, len);
+	if (p->v6) {
+		struct ipv6hdr *ih = (struct ipv6hdr *)data;
+
+		*(source ? &ih->saddr : &ih->daddr) = to->v6;
+	} else {
+		struct iphdr *ih = (struct iphdr *)data;
+		u16 check = (__force u16)ih->check;
+
+		*(source ? &ih->saddr : &ih->daddr) = to->v4;
+		ih->check = (__force __sum16)wlb_csum_fix(check, delta);
+	}
+	wlb_csum_apply(skb, p->v6, &((struct tcphdr *)(data + p->off))->check, delta,
+		       0);
+	return 0;
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Resets to losers. */
+#include <net/ip6_checksum.h>
+#include <net/ip6_route.h>
+#include <net/netfilter/nf_conntrack.h>
+#include <net/route.h>
+#include <net/tcp.h>
+
+#include "reset.h"
+
+/*
+ * A reset to the server has the addresses and ports of the flow that the
+ * replica won; our own POST_ROUTING hook would send it to the winner.
+ */
+DEFINE_PER_CPU(bool, wlb_resetting);
+
+static void wlb_reset_tcp(struct sk_buff *skb, const struct wlb_pkt *p)
+{
+	struct tcphdr *th = skb_put_zero(skb, sizeof(*th));
+	__wsum sum;
+
+	skb_reset_transport_header(skb);
+	th->source = p->th.dest;
+	th->dest = p->th.source;
+	th->seq = p->th.ack_seq;
+	th->doff = sizeof(*th) / 4;
+	th->rst = 1;
+	sum = csum_partial(th, sizeof(*th), 0);
+	th->check = p->v6 ?
+		csum_ipv6_magic(&p->dst.v6, &p->src.v6, sizeof(*th),
+				IPPROTO_TCP, sum) :
+		csum_tcpudp_magic(p->dst.v4, p->src.v4, sizeof(*th),
+				  IPPROTO_TCP, sum);
+}
+
+static int wlb_reset_out4(struct net *net, struct sk_buff *skb,
+			  const struct wlb_pkt *p)
+{
+	struct flowi4 fl4 = {
+		.daddr = p->src.v4,
+		.saddr = p->dst.v4,
+		.flowi4_flags = FLOWI_FLAG_ANYSRC,
+		.flowi4_proto = IPPROTO_TCP,
+		.fl4_sport = p->th.dest,
+		.fl4_dport = p->th.source,
+	};
+	struct iphdr *ih = skb_put_zero(skb, sizeof(*ih));
+	struct rtable *rt = ip_route_output_key(net, &fl4);
+
+	if (IS_ERR(rt))
+		return PTR_ERR(rt);
+	skb_dst_set(skb, &rt->dst);
+	skb->protocol = htons(ETH_P_IP);
+	ih->version = 4;
+	ih->ihl = sizeof(*ih) / 4;
+	ih->frag_off = htons(IP_DF);
+	ih->ttl = ip4_dst_hoplimit(&rt->dst);
+	ih->protocol = IPPROTO_TCP;
+	ih->saddr = p->dst.v4;
+	ih->daddr = p->src.v4;
+	wlb_reset_tcp(skb, p);
+	ip_local_out(net, NULL, skb);
+	return 0;
+}
+
+static int wlb_reset_out6(struct net *net, struct sk_buff *skb,
+			  const struct wlb_pkt *p)
+{
+	struct flowi6 fl6 = {
+		.daddr = p->src.v6,
+		.saddr = p->dst.v6,
+		.flowi6_proto = IPPROTO_TCP,
+		.fl6_sport = p->th.dest,
+		.fl6_dport = p->th.source,
+	};
+	struct ipv6hdr *ih = skb_put_zero(skb, sizeof(*ih));
+	struct dst_entry *dst = ip6_route_output(net, NULL, &fl6);
+
+	skb_dst_set(skb, dst);
+	if (dst->error)
+		return dst->error;
+	skb->protocol = htons(ETH_P_IPV6);
+	ih->version = 6;
+	ih->nexthdr = IPPROTO_TCP;
+	ih->hop_limit = ip6_dst_hoplimit(dst);
+	ih->saddr = p->dst.v6;
+	ih->daddr = p->src.v6;
+	wlb_reset_tcp(skb, p);
+	ip6_local_out(net, NULL, skb);
+	return 0;
+}
+
+void wlb_reset_send(struct wlb_net *wn, const struct wlb_pkt *p)
+{
+	struct sk_buff *skb;
+	int err = -ENOMEM;
+
+	skb = alloc_skb(LL_MAX_HEADER + sizeof(struct ipv6hdr) +
+			sizeof(struct tcphdr), GFP_ATOMIC);
+	if (skb) {
+		skb_reserve(skb, LL_MAX_HEADER);
+		skb_reset_network_header(skb);
+		/* the flow that conntrack knows is the client's with the server */
+		nf_ct_set(skb, NULL, IP_CT_UNTRACKED);
+		__this_cpu_write(wlb_resetting, true);
+		err = p->v6 ? wlb_reset_out6(wn->net, skb, p) :
+			      wlb_reset_out4(wn->net, skb, p);
+		__this_cpu_write(wlb_resetting, false);
+		if (err)
+			kfree_skb(skb);
+	}
+	wlb_count(wn, err ? WLB_STAT_reset_failed : WLB_STAT_reset_sent);
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The server's gateway: FIG 3. Right behind the filter rules of FORWARD (the
+ * server is behind us) and LOCAL_IN (we are the server, or its switch), so that
+ * a SYN that the firewall drops is never cloned.
+ */
+#include <linux/netfilter_ipv4.h>
+#include <linux/random.h>
+
+#include "conf.h"
+#include "hold.h"
+#include "pkt.h"
+
+static void wlb_sg_clone_to(struct wlb_net *wn, const struct wlb_origin *origin,
+			    const struct wlb_origin_replica *replica,
+			    struct sk_buff *skb, const struct wlb_pkt *p,
+			    const struct wlb_tag *tag)
+{
+	struct wlb_tunnel tunnel = {
+		.to = replica->addr, .from = origin->source,
+		.has_from = origin->has_source, .v6 = p->v6,
+		.via = replica->via,
+	};
+	struct sk_buff *clone;
+
+	/* a SYN is small: one allocation with room for what comes in front */
+	clone = skb_copy_expand(skb, WLB_CLONE_HEADROOM, 0, GFP_ATOMIC);
+	if (!clone)
+		goto failed;
+	/* its way is its own: it may be held after the SYN's device is gone */
+	skb_dst_drop(clone);
+	nf_reset_ct(clone);
+	if (wlb_pkt_retag(clone, p, tag) ||
+	    (clone->ip_summed == CHECKSUM_PARTIAL && skb_checksum_help(clone)))
+		goto free;
+	clone->ip_summed = CHECKSUM_NONE;
+	if (!replica->hold_us ||
+	    !wlb_hold_clone(wn->hold, clone, &tunnel, replica->hold_us))
+		wlb_clone_send(wn, clone, &tunnel);
+	return;
+
+free:
+	kfree_skb(clone);
+failed:
+	wlb_count(wn, WLB_STAT_clone_failed);
+}
+
+/* Op 304 to 314. */
+static unsigned int wlb_sg_syn(struct wlb_net *wn, const struct wlb_sg *sg,
+			       struct sk_buff *skb, const struct wlb_pkt *p,
+			       const struct nf_hook_state *state)
+{
+	static const struct wlb_tag never = { .state = WLB_TAG_NOT_PERMITTED };
+	const struct wlb_origin *origin;
+	struct wlb_tag in_clone;
+	u8 buf[WLB_TCP_HDR_MAX];
+	struct wlb_opts opts;
+	unsigned int i, first;
+
+	if (!wlb_pkt_sane(p))
+		return NF_ACCEPT;
+	wlb_pkt_options(skb, p, buf, &opts);
+	if (!opts.tags)
+		return NF_ACCEPT;
+	origin = wlb_sg_origin(sg, &p->dst, p->v6, ntohs(p->th.dest));
+	if (!origin) {
+		wlb_count(wn, WLB_STAT_syn_not_replicable);
+		return NF_ACCEPT;
+	}
+	if (opts.tag.offers & WLB_OFFER_CLONED) {
+		/* somebody cracked a clone and sent it on to the origin */
+		wlb_count(wn, WLB_STAT_syn_loop);
+		return NF_DROP;
+	}
+	if (opts.tag.state != WLB_TAG_PERMITTED) {
+		wlb_count(wn, WLB_STAT_syn_race_refused);
+		return NF_ACCEPT;
+	}
+	if (opts.malformed) {
+		wlb_count(wn, WLB_STAT_syn_malformed);
+		return NF_ACCEPT;
+	}
+	if (opts.fast_open || p->len > wlb_pkt_hlen(p)) {
+		wlb_count(wn, WLB_STAT_syn_payload);
+		return NF_ACCEPT;
+	}
+	if (!wlb_pkt_csum_ok(skb, p)) {
+		wlb_count(wn, WLB_STAT_syn_bad_checksum);
+		return NF_ACCEPT;
+	}
+
+	in_clone = opts.tag;
+	in_clone.offers |= WLB_OFFER_CLONED;
+	/* nobody is always first */
+	first = origin->n_replicas ? get_random_u32() % origin->n_replicas : 0;
+	for (i = 0; i < origin->n_replicas; i++)
+		wlb_sg_clone_to(wn, origin,
+				&origin->replica[(first + i) % origin->n_replicas],
+				skb, p, &in_clone);
+	wlb_count(wn, WLB_STAT_syn_cloned);
+
+	/* the server's copy must not be cloned by the next gateway */
+	if (wlb_pkt_retag(skb, p, origin->strip ? NULL : &never))
+		return NF_ACCEPT;
+	if (origin->hold_us &&
+	    wlb_hold_original(wn->hold, skb, state, origin->hold_us))
+		return NF_STOLEN;
+	return NF_ACCEPT;
+}
+
+static __always_inline unsigned int wlb_sg_hook(struct wlb_net *wn,
+						struct sk_buff *skb,
+						const struct nf_hook_state *state,
+						const bool v6)
+{
+	const struct wlb_sg *sg = rcu_dereference(wn->sg);
+	struct wlb_pkt p;
+
+	if (!sg || wlb_pkt_parse(skb, 0, v6, &p) <= 0 ||
+	    !wlb_portmap_has(&sg->map, p.th.dest) ||
+	    (wlb_pkt_flags(&p) & (WLB_TCP_SYN | WLB_TCP_ACK | WLB_TCP_RST |
+				  WLB_TCP_FIN)) != WLB_TCP_SYN)
+		return NF_ACCEPT;
+	return wlb_sg_syn(wn, sg, skb, &p, state);
+}
+
+unsigned int wlb_sg_clone4(void *priv, struct sk_buff *skb,
+			   const struct nf_hook_state *state)
+{
+	return wlb_sg_hook(priv, skb, state, false);
+}
+
+unsigned int wlb_sg_clone6(void *priv, struct sk_buff *skb,
+			   const struct nf_hook_state *state)
+{
+	return wlb_sg_hook(priv, skb, state, true);
+}

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Builds the module for one kernel: build-kmod.sh KVER [make arguments]
+# -> build/kmod/KVER/wlb.ko, objects beside it, the source tree untouched.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+kver=${1:?usage: build-kmod.sh KVER [make arguments]}
+shift
+headers=/lib/modules/$kver/build
+[ -d "$headers" ] || headers=/usr/src/linux-headers-$kver
+if [ ! -d "$headers" ]; then
+	echo "build-kmod: no headers of kernel $kver: run scripts/deps.sh" >&2
+	exit 1
+fi
+out=build/kmod/$kver
+mkdir -p "$out/kmod"
+# kbuild writes beside its sources: give it links to them
+ln -sfn "$PWD/Kbuild" "$out/Kbuild"
+ln -sfn "$PWD/include" "$out/include"
+find "$out/kmod" -type l -delete
+ln -sf "$PWD"/kmod/*.[ch] "$out/kmod/"
+exec make -C "$headers" M="$PWD/$out" "$@" modules
