@@ -42,9 +42,16 @@ static __always_inline unsigned int wlb_carry_out(struct wlb_net *wn,
 						  const struct wlb_flow *f)
 {
 	struct wlb_peer *peer = wlb_flow_winner(f);
+	int err;
 
-	if (wlb_pkt_set_addr(skb, p, false, &peer->addr) ||
-	    wlb_peer_route(peer, wn->net, skb, &p->src)) {
+	err = wlb_pkt_set_addr(skb, p, false, &peer->addr);
+	if (!err) {
+		/* the gateway's own packets come here in process context */
+		local_bh_disable();
+		err = wlb_peer_route(peer, wn->net, skb, &p->src);
+		local_bh_enable();
+	}
+	if (err) {
 		wlb_count(wn, WLB_STAT_translate_failed);
 		return NF_DROP;
 	}
@@ -114,12 +121,8 @@ static int wlb_syn_unfit(const struct sk_buff *skb, const struct wlb_pkt *p,
 }
 
 /* Reasons to send it untagged. */
-static int wlb_syn_unraced(const struct sk_buff *skb, const struct wlb_pkt *p,
-			   const struct wlb_opts *opts)
+static int wlb_syn_unraced(const struct wlb_pkt *p, const struct wlb_opts *opts)
 {
-	/* each replica would execute the request */
-	if (p->len > wlb_pkt_hlen(p) || opts->fast_open)
-		return WLB_STAT_syn_payload;
 	/* the signature covers addresses, and with TCP-AO the options */
 	if (opts->is_signed)
 		return WLB_STAT_syn_signed;
@@ -128,9 +131,40 @@ static int wlb_syn_unraced(const struct sk_buff *skb, const struct wlb_pkt *p,
 	return WLB_NO_STAT;
 }
 
+/*
+ * Adds a flow for a SYN. One that is not to be raced gets a tombstone: the
+ * server may have had its payload already when the client repeats the SYN
+ * without it (RFC 7413 4.2.1), so that nobody else may get the request.
+ */
+static struct wlb_flow *wlb_syn_add(struct wlb_net *wn, const struct wlb_cg *cg,
+				    const struct wlb_flow_key *key, u32 hash,
+				    const union wlb_addr *server, u32 isn,
+				    bool race, int *stat)
+{
+	struct wlb_table *t = wn->table;
+	struct wlb_flow *f;
+
+	if (wlb_flow_full(t, cg->max_flows)) {
+		*stat = WLB_STAT_syn_table_full;
+		return NULL;
+	}
+	f = wlb_flow_add(t, hash, key, server, isn, cg->timeouts.racing,
+			 cg->client_quota, stat);
+	if (!f)
+		return NULL;
+	if (race) {
+		*stat = WLB_STAT_syn_tagged;
+	} else {
+		f->fsm.state = WLB_FLOW_TOMBSTONE;
+		wlb_flow_settled(t, f);
+		*stat = WLB_STAT_syn_payload;
+	}
+	return f;
+}
+
 static unsigned int wlb_syn_race(struct wlb_net *wn, const struct wlb_cg *cg,
 				 struct sk_buff *skb, const struct wlb_pkt *p,
-				 const struct wlb_opts *opts)
+				 const struct wlb_opts *opts, bool race)
 {
 	struct wlb_flow_key key = {
 		.client = &p->src, .client_port = p->th.source,
@@ -145,10 +179,14 @@ static unsigned int wlb_syn_race(struct wlb_net *wn, const struct wlb_cg *cg,
 	int stat = WLB_NO_STAT;
 	struct wlb_seg seg;
 	struct wlb_flow *f;
-	bool room;
 
 	wlb_pkt_seg(p, &seg);
-	room = wlb_flow_room(t, hash, cg->max_flows);
+	/* its own lock, so before ours; a flow that is there needs no room */
+	if (wlb_flow_full(t, cg->max_flows) &&
+	    !wlb_flow_to_server(t, hash, &key, &p->dst) &&
+	    !wlb_flow_over_quota(t, &p->src, p->v6, cg->client_quota))
+		wlb_flow_evict(t, hash);
+
 	wlb_flow_lock(t, hash);
 	f = wlb_flow_to_server(t, hash, &key, &p->dst);
 	if (f)
@@ -158,16 +196,15 @@ static unsigned int wlb_syn_race(struct wlb_net *wn, const struct wlb_cg *cg,
 			wlb_flow_del(t, f);
 		if (stat != WLB_NO_STAT)
 			wlb_count(wn, stat);
-		stat = WLB_STAT_syn_table_full;
-		f = !room ? NULL :
-		    wlb_flow_add(t, hash, &key, &p->dst, seg.seq,
-				 cg->timeouts.racing, cg->client_quota, &stat);
-		if (f) {
-			stat = WLB_STAT_syn_tagged;
-			verdict = WLB_RACE;
-		}
+		f = wlb_syn_add(wn, cg, &key, hash, &p->dst, seg.seq, race,
+				&stat);
+		verdict = f && race ? WLB_RACE : WLB_PASS;
 	} else if (verdict == WLB_RACE) {
 		f->fsm.syn_us = wlb_now_us();
+		if (!race) {
+			stat = WLB_STAT_syn_payload;
+			verdict = WLB_PASS;
+		}
 	}
 	if (f) {
 		tag.nonce = f->fsm.nonce;
@@ -221,11 +258,14 @@ static unsigned int wlb_cg_syn(struct wlb_net *wn, const struct wlb_cg *cg,
 		/* collapses duplicates to the most restrictive */
 		return opts.tags > 1 ? wlb_syn_forbid(skb, p, &opts) : NF_ACCEPT;
 	}
-	stat = wlb_syn_unraced(skb, p, &opts);
+	stat = wlb_syn_unraced(p, &opts);
 	if (stat != WLB_NO_STAT) {
 		wlb_count(wn, stat);
 		return wlb_syn_forbid(skb, p, &opts);
 	}
+	/* each replica would execute the request */
+	if (p->len > wlb_pkt_hlen(p) || opts.fast_open)
+		return wlb_syn_race(wn, cg, skb, p, &opts, false);
 	if (!wlb_syn_prepare(skb, p, &opts)) {
 		wlb_count(wn, WLB_STAT_syn_no_memory);
 		return NF_ACCEPT;
@@ -236,7 +276,7 @@ static unsigned int wlb_cg_syn(struct wlb_net *wn, const struct wlb_cg *cg,
 		wlb_syn_tag(skb, p, &opts, &wlb_tag_never);
 		return NF_ACCEPT;
 	}
-	return wlb_syn_race(wn, cg, skb, p, &opts);
+	return wlb_syn_race(wn, cg, skb, p, &opts, true);
 }
 
 /* A segment of the client that may change its flow's state. */
@@ -302,7 +342,8 @@ static __always_inline unsigned int wlb_cg_out(struct wlb_net *wn,
 	key.server_port = p.th.dest;
 	hash = wlb_flow_hash(wn->table, &key);
 	f = wlb_flow_to_server(wn->table, hash, &key, &p.dst);
-	if (!f || !wlb_pkt_sane(&p))
+	/* nothing but a SYN concerns a flow that no replica has won */
+	if (!f || !wlb_flow_winner(f) || !wlb_pkt_sane(&p))
 		return NF_ACCEPT;
 	if ((flags & WLB_TCP_CONTROL) ||
 	    READ_ONCE(f->fsm.state) != WLB_FLOW_WON)
@@ -388,7 +429,7 @@ static unsigned int wlb_cg_far_control(struct wlb_net *wn,
 	bool racing;
 	u32 syn_us;
 
-	if (!wlb_pkt_sane(p))
+	if (!wlb_flow_answered(t, hash, key, p) || !wlb_pkt_sane(p))
 		return NF_ACCEPT;
 	if (!wlb_pkt_csum_ok(skb, p)) {
 		wlb_count(wn, WLB_STAT_answer_bad_checksum);
@@ -407,7 +448,7 @@ static unsigned int wlb_cg_far_control(struct wlb_net *wn,
 	from = wlb_answerer(cg, f, p);
 	racing = f->fsm.state == WLB_FLOW_RACING;
 	syn_us = f->fsm.syn_us;
-	if (racing && synack && from == WLB_FROM_REPLICA) {
+	if (synack && from == WLB_FROM_REPLICA && wlb_fsm_may_win(&f->fsm, &seg)) {
 		peer = wlb_peer_get(wn->peers, &p->src, p->v6);
 		if (!peer) {
 			/* the replica repeats its answer in a second */

@@ -62,7 +62,7 @@ int wlb_nla_addr(const struct nlattr *attr, union wlb_addr *addr, bool *v6,
 		 struct netlink_ext_ack *extack)
 {
 	int len = nla_len(attr);
-	int type;
+	bool host;
 
 	memset(addr, 0, sizeof(*addr));
 	if (len != sizeof(__be32) && len != sizeof(struct in6_addr)) {
@@ -71,11 +71,15 @@ int wlb_nla_addr(const struct nlattr *attr, union wlb_addr *addr, bool *v6,
 	}
 	memcpy(addr, nla_data(attr), len);
 	*v6 = len == sizeof(struct in6_addr);
-	type = *v6 ? ipv6_addr_type(&addr->v6) : 0;
-	if (*v6 ? type == IPV6_ADDR_ANY ||
-		  (type & (IPV6_ADDR_MULTICAST | IPV6_ADDR_MAPPED)) :
-		  ipv4_is_zeronet(addr->v4) || ipv4_is_multicast(addr->v4) ||
-		  ipv4_is_lbcast(addr->v4)) {
+	if (*v6)
+		host = !ipv6_addr_any(&addr->v6) &&
+		       !ipv6_addr_is_multicast(&addr->v6) &&
+		       !ipv6_addr_v4mapped(&addr->v6);
+	else
+		host = !ipv4_is_zeronet(addr->v4) &&
+		       !ipv4_is_multicast(addr->v4) &&
+		       !ipv4_is_lbcast(addr->v4);
+	if (!host) {
 		NL_SET_ERR_MSG_ATTR(extack, attr, "address: of one host");
 		return -EINVAL;
 	}
@@ -181,7 +185,7 @@ int wlb_nla_prefixes(const struct nlattr *nest, int type,
 	}
 	if (!n)
 		return 0;
-	list->prefix = kcalloc(n, sizeof(*list->prefix), GFP_KERNEL);
+	list->prefix = kcalloc(n, sizeof(*list->prefix), GFP_KERNEL_ACCOUNT);
 	if (!list->prefix)
 		return -ENOMEM;
 	wlb_for_each_nested(attr, nest, type, rem) {
@@ -273,9 +277,9 @@ int wlb_index_alloc(struct wlb_index *index, unsigned int n_entries)
 {
 	u32 size = roundup_pow_of_two(max(n_entries, 8U));
 
-	index->heads = kvcalloc(size, sizeof(*index->heads), GFP_KERNEL);
+	index->heads = kvcalloc(size, sizeof(*index->heads), GFP_KERNEL_ACCOUNT);
 	index->entries = kvcalloc(n_entries, sizeof(*index->entries),
-				  GFP_KERNEL);
+				  GFP_KERNEL_ACCOUNT);
 	index->mask = size - 1;
 	/* whoever frees the object frees what there is */
 	return index->heads && index->entries ? 0 : -ENOMEM;

@@ -55,6 +55,8 @@ bool wlb_prefixes_match(const struct wlb_prefixes *list,
 
 /* Client gateway: service.c */
 
+#define WLB_MAX_FLOWS_DEFAULT	131072
+
 struct wlb_service {
 	char name[WLB_NAME_LEN];
 	struct wlb_ports ports;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The translation table: its entries, their memory and their end. */
 #include <linux/random.h>
+#include <linux/rcupdate_wait.h>
+#include <linux/sched.h>
 #include <linux/siphash.h>
 #include <linux/slab.h>
 
@@ -15,6 +17,7 @@
 #define WLB_DEAD_MANY		1024	/* wake the worker */
 #define WLB_DEAD_MAX		65536	/* it cannot keep up: take no more */
 #define WLB_SWEEPS		8	/* worker runs per pass over the table */
+#define WLB_REAP_RUNS		40	/* and per look for idle winners */
 
 static unsigned int flow_table_bits = WLB_TABLE_BITS;
 module_param(flow_table_bits, uint, 0444);
@@ -144,14 +147,22 @@ static void wlb_table_bury(struct wlb_table *t)
 	}
 }
 
-bool wlb_flow_room(struct wlb_table *t, u32 hash, u32 max_flows)
+bool wlb_flow_full(const struct wlb_table *t, u32 max_flows)
+{
+	return atomic_read(&t->flows) >= max_flows ||
+	       READ_ONCE(t->n_dead) >= WLB_DEAD_MAX;
+}
+
+bool wlb_flow_over_quota(struct wlb_table *t, const union wlb_addr *client,
+			 bool v6, u32 quota)
+{
+	return atomic_read(wlb_quota(t, client, v6)) >= quota;
+}
+
+void wlb_flow_evict(struct wlb_table *t, u32 hash)
 {
 	unsigned int i;
 
-	if (READ_ONCE(t->n_dead) >= WLB_DEAD_MAX)
-		return false;
-	if (atomic_read(&t->flows) < max_flows)
-		return true;
 	for (i = 0; i < WLB_EVICT_RANGE; i++, hash++) {
 		struct wlb_flow *f, *oldest = NULL;
 
@@ -166,9 +177,8 @@ bool wlb_flow_room(struct wlb_table *t, u32 hash, u32 max_flows)
 		}
 		wlb_flow_unlock(t, hash);
 		if (oldest)
-			return true;
+			return;
 	}
-	return false;
 }
 
 static void wlb_table_expire(struct wlb_table *t, u32 bucket)
@@ -201,14 +211,29 @@ static void wlb_table_gc(struct work_struct *work)
 			cond_resched();
 	}
 	wlb_table_bury(t);
-	if (t->gc_bucket < (t->mask + 1) / WLB_SWEEPS)
+	if (!(++t->gc_runs % WLB_REAP_RUNS))
 		wlb_peers_reap(t->wn->peers);
 	queue_delayed_work(system_power_efficient_wq, &t->gc, HZ / 4);
 }
 
+void wlb_table_start(struct wlb_table *t)
+{
+	queue_delayed_work(system_power_efficient_wq, &t->gc, HZ);
+}
+
+void wlb_table_stop(struct wlb_table *t)
+{
+	wlb_table_flush(t, NULL, NULL, NULL, false);
+	cancel_delayed_work_sync(&t->gc);
+	wlb_table_bury(t);
+	/* idle once, idle twice: their routes hold on to devices */
+	wlb_peers_reap(t->wn->peers);
+	wlb_peers_reap(t->wn->peers);
+}
+
 struct wlb_table *wlb_table_alloc(struct wlb_net *wn)
 {
-	struct wlb_table *t = kzalloc(sizeof(*t), GFP_KERNEL);
+	struct wlb_table *t = kzalloc(sizeof(*t), GFP_KERNEL_ACCOUNT);
 	unsigned int i;
 
 	if (!t)
@@ -218,14 +243,13 @@ struct wlb_table *wlb_table_alloc(struct wlb_net *wn)
 	get_random_bytes(&t->key, sizeof(t->key));
 	spin_lock_init(&t->dead_lock);
 	INIT_DELAYED_WORK(&t->gc, wlb_table_gc);
-	t->heads = kvcalloc(t->mask + 1, sizeof(*t->heads), GFP_KERNEL);
-	t->quota = kcalloc(WLB_QUOTA_BUCKETS, sizeof(*t->quota), GFP_KERNEL);
-	t->locks = kcalloc(WLB_FLOW_LOCKS, sizeof(*t->locks), GFP_KERNEL);
+	t->heads = kvcalloc(t->mask + 1, sizeof(*t->heads), GFP_KERNEL_ACCOUNT);
+	t->quota = kcalloc(WLB_QUOTA_BUCKETS, sizeof(*t->quota), GFP_KERNEL_ACCOUNT);
+	t->locks = kcalloc(WLB_FLOW_LOCKS, sizeof(*t->locks), GFP_KERNEL_ACCOUNT);
 	if (!t->heads || !t->quota || !t->locks)
 		goto err_free;
 	for (i = 0; i < WLB_FLOW_LOCKS; i++)
 		spin_lock_init(&t->locks[i]);
-	queue_delayed_work(system_power_efficient_wq, &t->gc, HZ);
 	return t;
 
 err_free:
@@ -240,9 +264,7 @@ void wlb_table_free(struct wlb_table *t)
 {
 	if (!t)
 		return;
-	wlb_table_flush(t, NULL, NULL, NULL, false);
-	cancel_delayed_work_sync(&t->gc);
-	wlb_table_bury(t);
+	wlb_table_stop(t);
 	kvfree(t->heads);
 	kfree(t->quota);
 	kfree(t->locks);
@@ -331,6 +353,8 @@ int wlb_flow_dump(struct wlb_table *t, struct sk_buff *msg,
 	cb->seq = READ_ONCE(t->generation);
 	rcu_read_lock();
 	for (; *bucket <= t->mask; (*bucket)++, *skip = 0) {
+		if (!(*bucket % 4096))
+			cond_resched_rcu();
 		i = 0;
 		hlist_for_each_entry_rcu(f, &t->heads[*bucket], node) {
 			if (i++ < *skip || wlb_flow_expired(f))

@@ -37,6 +37,7 @@ struct wlb_table {
 	struct wlb_net *wn;
 	struct delayed_work gc;
 	u32 gc_bucket;		/* where the worker goes on */
+	u32 gc_runs;
 	spinlock_t dead_lock;
 	struct hlist_node *dead;	/* unlinked, readers may still see them */
 	unsigned int n_dead;
@@ -74,7 +75,8 @@ wlb_flow_server(const struct wlb_flow *f, bool v6)
 static __always_inline struct wlb_peer *
 wlb_flow_winner(const struct wlb_flow *f)
 {
-	return rcu_dereference_raw(f->winner);
+	/* whoever sees the winner sees the state of a flow that is won */
+	return (__force struct wlb_peer *)smp_load_acquire(&f->winner);
 }
 
 u32 wlb_flow_hash(const struct wlb_table *t, const struct wlb_flow_key *key);
@@ -121,8 +123,11 @@ static inline void wlb_flow_touch(struct wlb_flow *f, u32 timeout)
 		WRITE_ONCE(f->expires, expires);
 }
 
-/* Room for one more flow? Evicts a racing one if that helps. No lock held. */
-bool wlb_flow_room(struct wlb_table *t, u32 hash, u32 max_flows);
+bool wlb_flow_full(const struct wlb_table *t, u32 max_flows);
+bool wlb_flow_over_quota(struct wlb_table *t, const union wlb_addr *client,
+			 bool v6, u32 quota);
+/* Forgets the oldest racing flow nearby, if there is one. No lock held. */
+void wlb_flow_evict(struct wlb_table *t, u32 hash);
 
 /*
  * Adds a racing flow for a SYN of sequence number @isn, with a nonce of its own
@@ -142,6 +147,10 @@ void wlb_flow_del(struct wlb_table *t, struct wlb_flow *f);
 
 struct wlb_table *wlb_table_alloc(struct wlb_net *wn);
 void wlb_table_free(struct wlb_table *t);
+
+/* The worker that expires flows; stopping forgets them all. May be repeated. */
+void wlb_table_start(struct wlb_table *t);
+void wlb_table_stop(struct wlb_table *t);
 
 /* Forgets every flow that fits; addresses may be NULL. Sleeps. */
 u32 wlb_table_flush(struct wlb_table *t, const union wlb_addr *client,

@@ -80,8 +80,22 @@ static int wlb_conf_stray(struct genl_info *info, u32 roles)
 }
 
 /* What a client gateway needs besides its configuration, for good. */
-static int wlb_cg_prepare(struct wlb_net *wn)
+static int wlb_cg_prepare(struct wlb_net *wn, struct wlb_cg *cg,
+			  struct netlink_ext_ack *extack)
 {
+	const struct wlb_cg *old =
+		rcu_dereference_protected(wn->cg, lockdep_is_held(&wn->lock));
+
+	/* entries are made in softirq: no memory cgroup bounds them */
+	if (wn->net->user_ns != &init_user_ns &&
+	    cg->max_flows > WLB_MAX_FLOWS_DEFAULT) {
+		NL_SET_ERR_MSG(extack,
+			       "max-flows: at most 131072 in a user's own namespace");
+		return -EPERM;
+	}
+	/* live flows of ports that no service has any more are still carried */
+	if (old && atomic_read(&wn->table->flows))
+		bitmap_or(cg->map.bit, cg->map.bit, old->map.bit, 65536);
 	if (!wn->races)
 		wn->races = wlb_races_alloc();
 	if (!wn->peers)
@@ -139,7 +153,8 @@ static int wlb_conf_set(struct sk_buff *skb, struct genl_info *info)
 	}
 	if (roles & WLB_ROLE_CLIENT_GATEWAY) {
 		cg = wlb_cg_build(info);
-		err = IS_ERR(cg) ? PTR_ERR(cg) : cg ? wlb_cg_prepare(wn) : 0;
+		err = IS_ERR(cg) ? PTR_ERR(cg) :
+		      cg ? wlb_cg_prepare(wn, cg, info->extack) : 0;
 		if (err)
 			goto free;
 	}
@@ -150,8 +165,11 @@ static int wlb_conf_set(struct sk_buff *skb, struct genl_info *info)
 			goto free;
 	}
 	if (roles & WLB_ROLE_REPLICA) {
-		rep = wlb_rep_build(info, rcu_dereference_protected(wn->rep,
-						lockdep_is_held(&wn->lock)));
+		const struct wlb_rep *old =
+			rcu_dereference_protected(wn->rep,
+						  lockdep_is_held(&wn->lock));
+
+		rep = wlb_rep_build(info, old);
 		err = PTR_ERR_OR_ZERO(rep);
 		if (err)
 			goto free;
@@ -176,8 +194,10 @@ static int wlb_conf_set(struct sk_buff *skb, struct genl_info *info)
 	wn->generation++;
 	/* now the old ones are what is to be freed */
 	synchronize_rcu();
-	if (!(on & WLB_ROLE_CLIENT_GATEWAY) && wn->table)
-		wlb_table_flush(wn->table, NULL, NULL, NULL, false);
+	if (on & WLB_ROLE_CLIENT_GATEWAY)
+		wlb_table_start(wn->table);
+	else if (wn->table)
+		wlb_table_stop(wn->table);
 	if (!(on & WLB_ROLE_SERVER_GATEWAY) && wn->hold)
 		wlb_hold_flush(wn->hold);
 free:
@@ -224,6 +244,13 @@ static int wlb_conf_object(struct sk_buff *msg, struct wlb_net *wn,
 	return -ENOENT;
 }
 
+/* A service with all its prefixes is larger than a page. */
+static int wlb_conf_get_start(struct netlink_callback *cb)
+{
+	cb->min_dump_alloc = 16384;
+	return 0;
+}
+
 static int wlb_conf_get(struct sk_buff *msg, struct netlink_callback *cb)
 {
 	struct wlb_net *wn = wlb_pernet(sock_net(msg->sk));
@@ -234,8 +261,10 @@ static int wlb_conf_get(struct sk_buff *msg, struct netlink_callback *cb)
 	cb->seq = wn->generation + 1;	/* 0 would mean no check */
 	for (;; cb->args[0]++) {
 		hdr = wlb_genl_put(msg, cb, WLB_CMD_CONF_GET);
-		if (!hdr)
+		if (!hdr) {
+			err = -EMSGSIZE;
 			break;
+		}
 		err = wlb_conf_object(msg, wn, cb->args[0]);
 		if (err) {
 			genlmsg_cancel(msg, hdr);
@@ -244,7 +273,8 @@ static int wlb_conf_get(struct sk_buff *msg, struct netlink_callback *cb)
 		genlmsg_end(msg, hdr);
 	}
 	mutex_unlock(&wn->lock);
-	return msg->len;
+	/* nothing at all would be taken for the end */
+	return msg->len ?: err == -ENOENT ? 0 : err;
 }
 
 static int wlb_busy_set(struct sk_buff *skb, struct genl_info *info)
@@ -401,6 +431,7 @@ static int wlb_race_get(struct sk_buff *msg, struct netlink_callback *cb)
 static const struct genl_ops wlb_genl_ops[] = {
 	{
 		.cmd = WLB_CMD_CONF_GET,
+		.start = wlb_conf_get_start,
 		.dumpit = wlb_conf_get,
 		.policy = wlb_empty_policy,
 		.maxattr = WLB_A_MAX,
@@ -443,7 +474,10 @@ static const struct genl_ops wlb_genl_ops[] = {
 };
 
 static const struct genl_multicast_group wlb_genl_groups[] = {
-	[WLB_GENL_GRP_RACE] = { .name = WLB_GENL_MCGRP_RACE },
+	[WLB_GENL_GRP_RACE] = {
+		.name = WLB_GENL_MCGRP_RACE,
+		.flags = GENL_MCAST_CAP_NET_ADMIN,
+	},
 };
 
 struct genl_family wlb_genl_family __ro_after_init = {

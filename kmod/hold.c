@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Packets held for race mode `equal`. */
+#include <linux/netfilter_bridge.h>
 #include <linux/netfilter_ipv4.h>
 #include <linux/slab.h>
 #include <linux/timerqueue.h>
@@ -21,7 +22,7 @@ struct wlb_held {
 
 struct wlb_hold {
 	struct wlb_net *wn;
-	spinlock_t lock;
+	spinlock_t lock;	/* of queue, n and the timer */
 	struct timerqueue_head queue;
 	unsigned int n;
 	struct hrtimer timer;
@@ -141,6 +142,9 @@ bool wlb_hold_original(struct wlb_hold *hold, struct sk_buff *skb,
 {
 	struct wlb_held *h;
 
+	/* what a bridge or an early socket lookup lends is theirs to keep */
+	if (nf_bridge_info_exists(skb) || skb_sk_is_prefetched(skb))
+		return false;
 	/* a route that is being deleted cannot be held */
 	if (skb_dst(skb) && !skb_dst_force(skb))
 		return false;
@@ -166,7 +170,7 @@ u32 wlb_hold_count(const struct wlb_hold *hold)
 
 struct wlb_hold *wlb_hold_alloc(struct wlb_net *wn)
 {
-	struct wlb_hold *hold = kzalloc(sizeof(*hold), GFP_KERNEL);
+	struct wlb_hold *hold = kzalloc(sizeof(*hold), GFP_KERNEL_ACCOUNT);
 
 	if (!hold)
 		return NULL;

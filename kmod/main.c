@@ -59,6 +59,9 @@ static struct pernet_operations wlb_net_ops = {
 	.size = sizeof(struct wlb_net),
 };
 
+/* Taking off the notifier tells it that every device goes down. */
+static bool wlb_exiting;
+
 static int wlb_dev_event(struct notifier_block *nb, unsigned long event,
 			 void *ptr)
 {
@@ -66,7 +69,7 @@ static int wlb_dev_event(struct notifier_block *nb, unsigned long event,
 	struct wlb_net *wn = wlb_pernet(dev_net(dev));
 
 	if ((event == NETDEV_DOWN || event == NETDEV_UNREGISTER) &&
-	    READ_ONCE(wn->hold))
+	    READ_ONCE(wn->hold) && !wlb_exiting)
 		wlb_hold_dev_down(wn->hold, dev);
 	return NOTIFY_DONE;
 }
@@ -106,6 +109,7 @@ err_flow:
 static void __exit wlb_exit(void)
 {
 	wlb_genl_exit();
+	wlb_exiting = true;
 	unregister_netdevice_notifier(&wlb_dev_notifier);
 	unregister_pernet_subsys(&wlb_net_ops);
 	/* peers are freed by call_rcu() with code of ours */

@@ -58,7 +58,7 @@ static inline void wlb_count(struct wlb_net *wn, enum wlb_stat stat)
 	this_cpu_inc(wn->stats->count[stat]);
 }
 
-/* An address of either family; IPv4 leaves the last 12 bytes zero. */
+/* An address of either family; of IPv4 only the first word counts. */
 union wlb_addr {
 	__be32 v4;
 	struct in6_addr v6;

@@ -109,7 +109,7 @@ static int wlb_origin_replicas(struct wlb_origin *o, const struct nlattr *nest,
 	}
 	if (!n)
 		return 0;
-	o->replica = kcalloc(n, sizeof(*o->replica), GFP_KERNEL);
+	o->replica = kcalloc(n, sizeof(*o->replica), GFP_KERNEL_ACCOUNT);
 	if (!o->replica)
 		return -ENOMEM;
 	wlb_for_each_nested(attr, nest, WLB_ORIGIN_A_REPLICA, rem) {
@@ -224,7 +224,7 @@ struct wlb_sg *wlb_sg_build(struct genl_info *info)
 		NL_SET_ERR_MSG(info->extack, "origin: at most 1024");
 		return ERR_PTR(-EINVAL);
 	}
-	sg = kvzalloc(struct_size(sg, origin, n), GFP_KERNEL);
+	sg = kvzalloc(struct_size(sg, origin, n), GFP_KERNEL_ACCOUNT);
 	if (!sg)
 		return ERR_PTR(-ENOMEM);
 	wlb_for_each_attr(attr, info, WLB_A_ORIGIN, rem) {

@@ -10,14 +10,14 @@
 #define WLB_PEER_MAX	65536	/* a service with any replica bounds nobody */
 
 struct wlb_peers {
-	spinlock_t lock;
+	spinlock_t lock;	/* of writers */
 	unsigned int n;
 	struct hlist_head heads[WLB_PEER_HEADS];
 };
 
 struct wlb_peers *wlb_peers_alloc(void)
 {
-	struct wlb_peers *peers = kzalloc(sizeof(*peers), GFP_KERNEL);
+	struct wlb_peers *peers = kzalloc(sizeof(*peers), GFP_KERNEL_ACCOUNT);
 
 	if (peers)
 		spin_lock_init(&peers->lock);

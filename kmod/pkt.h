@@ -50,7 +50,7 @@ static inline u8 wlb_pkt_flags(const struct wlb_pkt *p)
  * it says.
  */
 static __always_inline int wlb_pkt_parse(const struct sk_buff *skb,
-					  unsigned int off, bool v6,
+					 unsigned int off, bool v6,
 					 struct wlb_pkt *p)
 {
 	const struct tcphdr *th;

@@ -10,7 +10,7 @@
 #define WLB_RACE_SLOTS	1024
 
 struct wlb_race_slot {
-	spinlock_t lock;
+	spinlock_t lock;	/* of the rest; inside a flow bucket's */
 	bool v6;
 	u8 n_answers;
 	__be16 client_port;
@@ -35,7 +35,7 @@ struct wlb_races {
 
 struct wlb_races *wlb_races_alloc(void)
 {
-	struct wlb_races *races = kvzalloc(sizeof(*races), GFP_KERNEL);
+	struct wlb_races *races = kvzalloc(sizeof(*races), GFP_KERNEL_ACCOUNT);
 	unsigned int i;
 
 	for (i = 0; races && i < WLB_RACE_SLOTS; i++)

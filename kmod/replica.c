@@ -3,7 +3,7 @@
  * A replica: FIG 4A. Clones are cracked in place before connection tracking
  * (PRE_ROUTING), so that the host's routing, firewall and TCP see an ordinary
  * SYN of the client to the replica's own address, and the SYN-ACK that TCP
- * sends at once is the "immediate acknowledgement" of op 412.
+ * sends at once is the immediate acknowledgment of op 412.
  *
  * What is not a clone for us goes on to the host's own tunnels. From a listed
  * gateway to an address that we serve from, every unadorned GRE or IPIP packet
@@ -146,16 +146,21 @@ static void wlb_clone_judge(struct wlb_rep *rep, struct sk_buff *skb, bool v6,
 			    struct wlb_served **served, int *stat)
 {
 	const struct wlb_served *local = wlb_rep_local(rep, &o->dst, v6);
-	bool listed, parsed;
+	int parsed = -EINVAL;
+	bool listed;
 	u8 flags;
 
 	*served = NULL;
 	*stat = WLB_NO_STAT;
 	if (!local)
 		return;
-	parsed = (v6 || wlb_inner_sane4(skb, o->len)) &&
-		 wlb_pkt_parse(skb, o->len, v6, p) > 0 && wlb_pkt_sane(p);
-	if (parsed)
+	if (v6 || wlb_inner_sane4(skb, o->len))
+		parsed = wlb_pkt_parse(skb, o->len, v6, p);
+	/* the stack would take extension headers for walked already */
+	if (parsed > 0 && (!wlb_pkt_sane(p) ||
+			   (v6 && p->off != o->len + sizeof(struct ipv6hdr))))
+		parsed = -EINVAL;
+	if (parsed > 0)
 		*served = wlb_rep_served(rep, &p->dst, v6, ntohs(p->th.dest));
 	if (*served && !wlb_addr_eq(&(*served)->local, &o->dst, v6))
 		*served = NULL;
@@ -167,8 +172,10 @@ static void wlb_clone_judge(struct wlb_rep *rep, struct sk_buff *skb, bool v6,
 		/* a tunnel of the host's own, unless it aims at what we serve */
 		if (*served && flags == WLB_TCP_SYN)
 			*stat = WLB_STAT_clone_unlisted;
-	} else if (!parsed) {
+	} else if (parsed < 0) {
 		*stat = WLB_STAT_clone_malformed;
+	} else if (!parsed) {
+		*stat = WLB_STAT_clone_not_syn;
 	} else if (!*served) {
 		*stat = WLB_STAT_clone_not_served;
 	} else if (flags != WLB_TCP_SYN) {

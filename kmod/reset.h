@@ -18,7 +18,7 @@ void wlb_reset_send(struct wlb_net *wn, const struct wlb_pkt *p);
 /* The packet in hand is such a RST on its way out: not to be translated. */
 static inline bool wlb_reset_is_ours(void)
 {
-	return __this_cpu_read(wlb_resetting);
+	return this_cpu_read(wlb_resetting);
 }
 
 #endif /* WLB_RESET_H */

@@ -142,7 +142,7 @@ struct wlb_rep *wlb_rep_build(struct genl_info *info,
 		NL_SET_ERR_MSG(info->extack, "served: at most 1024");
 		return ERR_PTR(-EINVAL);
 	}
-	rep = kvzalloc(struct_size(rep, served, n), GFP_KERNEL);
+	rep = kvzalloc(struct_size(rep, served, n), GFP_KERNEL_ACCOUNT);
 	if (!rep)
 		return ERR_PTR(-ENOMEM);
 	wlb_for_each_attr(attr, info, WLB_A_SERVED, rem) {

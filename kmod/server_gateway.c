@@ -76,8 +76,14 @@ static unsigned int wlb_sg_syn(struct wlb_net *wn, const struct wlb_sg *sg,
 		wlb_count(wn, WLB_STAT_syn_race_refused);
 		return NF_ACCEPT;
 	}
-	if (opts.malformed) {
-		wlb_count(wn, WLB_STAT_syn_malformed);
+	if (opts.malformed || opts.bad_tag) {
+		wlb_count(wn, opts.malformed ? WLB_STAT_syn_malformed :
+					       WLB_STAT_syn_bad_tag);
+		return NF_ACCEPT;
+	}
+	/* replicas do not walk them: their stack has not seen the inner header */
+	if (p->v6 && p->off != sizeof(struct ipv6hdr)) {
+		wlb_count(wn, WLB_STAT_syn_extension);
 		return NF_ACCEPT;
 	}
 	if (opts.fast_open || p->len > wlb_pkt_hlen(p)) {

@@ -208,10 +208,10 @@ struct wlb_cg *wlb_cg_build(struct genl_info *info)
 		NL_SET_ERR_MSG(info->extack, "service: at most 1024");
 		return ERR_PTR(-EINVAL);
 	}
-	cg = kvzalloc(struct_size(cg, service, n), GFP_KERNEL);
+	cg = kvzalloc(struct_size(cg, service, n), GFP_KERNEL_ACCOUNT);
 	if (!cg)
 		return ERR_PTR(-ENOMEM);
-	cg->max_flows = 131072;
+	cg->max_flows = WLB_MAX_FLOWS_DEFAULT;
 	cg->client_quota = 4096;
 	cg->timeouts = (struct wlb_timeouts){
 		.racing = 70, .tombstone = 70, .established = 7440,
@@ -219,7 +219,7 @@ struct wlb_cg *wlb_cg_build(struct genl_info *info)
 	};
 	err = -ENOMEM;
 	cg->by_port = kvcalloc(n * WLB_MAX_PORTS, sizeof(*cg->by_port),
-			       GFP_KERNEL);
+			       GFP_KERNEL_ACCOUNT);
 	if (!cg->by_port)
 		goto err_free;
 	err = wlb_cg_settings(cg, info->attrs[WLB_A_CLIENT_GATEWAY],

@@ -7,13 +7,14 @@ cd "$(dirname "$0")/.."
 kver=${1:?usage: build-kmod.sh KVER [make arguments]}
 shift
 headers=/lib/modules/$kver/build
-[ -d "$headers" ] || headers=/usr/src/linux-headers-$kver
-if [ ! -d "$headers" ]; then
-	echo "build-kmod: no headers of kernel $kver: run scripts/deps.sh" >&2
+[ -d "$headers" ] || headers=$(scripts/kernels.sh -b "$kver" 2>/dev/null) || {
+	echo "build-kmod: no headers of kernel $kver: apt install linux-headers-$kver" >&2
 	exit 1
-fi
+}
 out=build/kmod/$kver
 mkdir -p "$out/kmod"
+exec 9>"$out/.lock"
+flock 9
 # kbuild writes beside its sources: give it links to them
 ln -sfn "$PWD/Kbuild" "$out/Kbuild"
 ln -sfn "$PWD/include" "$out/include"

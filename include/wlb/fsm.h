@@ -122,6 +122,17 @@ static inline u32 wlb_fsm_timeout(const struct wlb_fsm *m,
 	}
 }
 
+/* More than anybody has in flight, a 64th of what a forger may hit upon. */
+#define WLB_FSM_WINDOW	(1U << 26)
+
+/* Does the segment end where its sender may be, given what it has been told? */
+static inline bool wlb_fsm_plausible(const struct wlb_fsm *m,
+				     const struct wlb_seg *seg,
+				     enum wlb_dir dir)
+{
+	return seg->seq + seg->len - READ_ONCE(m->ack[!dir]) <= WLB_FSM_WINDOW;
+}
+
 /*
  * Notes a segment of the winning pair, so that a RST can be told from a forged
  * one (RFC 5961 3). Lockless: two segments of one direction that meet may
@@ -133,10 +144,13 @@ static inline void wlb_fsm_track(struct wlb_fsm *m, const struct wlb_seg *seg,
 {
 	u32 end = seg->seq + seg->len;
 
-	if (wlb_after(end, READ_ONCE(m->end[dir])))
+	if (wlb_after(end, READ_ONCE(m->end[dir])) &&
+	    wlb_fsm_plausible(m, seg, dir))
 		WRITE_ONCE(m->end[dir], end);
+	/* nobody acknowledges what was not sent */
 	if ((seg->flags & WLB_TCP_ACK) &&
-	    wlb_after(seg->ack, READ_ONCE(m->ack[dir])))
+	    wlb_after(seg->ack, READ_ONCE(m->ack[dir])) &&
+	    !wlb_after(seg->ack, READ_ONCE(m->end[!dir])))
 		WRITE_ONCE(m->ack[dir], seg->ack);
 }
 
@@ -153,13 +167,28 @@ static inline bool wlb_fsm_rst_fits(const struct wlb_fsm *m,
 
 static inline void wlb_fsm_won(struct wlb_fsm *m, const struct wlb_seg *synack)
 {
-	m->state = WLB_FLOW_WON;
 	m->flags &= WLB_FSM_CALLER;
 	m->isn = synack->ack - 1;
 	m->end[WLB_DIR_CLIENT] = synack->ack;
 	m->ack[WLB_DIR_CLIENT] = synack->seq + 1;
 	m->end[WLB_DIR_SERVER] = synack->seq + synack->len;
 	m->ack[WLB_DIR_SERVER] = synack->ack;
+	WRITE_ONCE(m->state, WLB_FLOW_WON);
+}
+
+/* Is @isn that of the new SYN that the winner was sent? */
+static inline bool wlb_fsm_reopens(const struct wlb_fsm *m, u32 isn)
+{
+	return (m->flags & WLB_FSM_REOPEN) && m->nonce == (u16)isn;
+}
+
+/* The winner knows the old connection no more and wants no new one. */
+static inline bool wlb_fsm_reopen_refused(const struct wlb_fsm *m,
+					  const struct wlb_seg *seg,
+					  enum wlb_dir dir)
+{
+	return dir == WLB_DIR_SERVER && (seg->flags & WLB_TCP_ACK) &&
+	       wlb_fsm_reopens(m, seg->ack - 1);
 }
 
 /* A segment of the winning pair, FIN and RST included, SYN excepted. */
@@ -168,7 +197,8 @@ wlb_fsm_carry(struct wlb_fsm *m, const struct wlb_seg *seg, enum wlb_dir dir,
 	      int *stat)
 {
 	if (seg->flags & WLB_TCP_RST) {
-		if (!wlb_fsm_rst_fits(m, seg, dir)) {
+		if (!wlb_fsm_rst_fits(m, seg, dir) &&
+		    !wlb_fsm_reopen_refused(m, seg, dir)) {
 			*stat = WLB_STAT_rst_out_of_window;
 			return WLB_CARRY;
 		}
@@ -176,9 +206,9 @@ wlb_fsm_carry(struct wlb_fsm *m, const struct wlb_seg *seg, enum wlb_dir dir,
 		m->state = WLB_FLOW_CLOSING;
 		return WLB_CARRY;
 	}
-	wlb_fsm_track(m, seg, dir);
-	if (seg->flags & WLB_TCP_FIN)
+	if ((seg->flags & WLB_TCP_FIN) && wlb_fsm_plausible(m, seg, dir))
 		m->flags |= 1U << dir;
+	wlb_fsm_track(m, seg, dir);
 	/* whoever speaks after a RST has not believed it */
 	m->flags &= (u8)~WLB_FSM_RST;
 	m->state = (m->flags & WLB_FSM_FIN_BOTH) == WLB_FSM_FIN_BOTH ?
@@ -213,20 +243,31 @@ wlb_fsm_client_syn(struct wlb_fsm *m, const struct wlb_seg *seg, int *stat)
 			return WLB_RENEW;
 		break;
 	default:
-		/*
-		 * Of a new connection while we hold the old one for alive: let
-		 * the winner's stack challenge it (RFC 5961 4). The client's
-		 * RST to the challenge ends this flow, its next SYN races.
-		 */
 		break;
 	}
 	if (same) {
 		*stat = WLB_STAT_syn_to_winner;
-	} else {
-		m->flags |= WLB_FSM_REOPEN;
-		m->nonce = (u16)seg->seq;
+		return WLB_CARRY;
 	}
+	/* the winner has had it and is silent: it is gone */
+	if (wlb_fsm_reopens(m, seg->seq))
+		return WLB_RENEW;
+	/*
+	 * Of a new connection while we hold the old one for alive: let the
+	 * winner's stack challenge it (RFC 5961 4). The client's RST to the
+	 * challenge ends this flow, its next SYN races.
+	 */
+	m->flags |= WLB_FSM_REOPEN;
+	m->nonce = (u16)seg->seq;
 	return WLB_CARRY;
+}
+
+/* Would this SYN-ACK win if it came from a replica? */
+static inline bool wlb_fsm_may_win(const struct wlb_fsm *m,
+				   const struct wlb_seg *seg)
+{
+	return m->state == WLB_FLOW_RACING && seg->ack == m->isn + 1 &&
+	       (!seg->has_nonce || seg->nonce == m->nonce);
 }
 
 static inline enum wlb_verdict
@@ -237,8 +278,7 @@ wlb_fsm_synack(struct wlb_fsm *m, const struct wlb_seg *seg,
 
 	if (from == WLB_FROM_WINNER) {
 		/* a new connection that the winner let the old one give way to */
-		if (!ours && (m->flags & WLB_FSM_REOPEN) &&
-		    m->nonce == (u16)(seg->ack - 1))
+		if (!ours && wlb_fsm_reopens(m, seg->ack - 1))
 			wlb_fsm_won(m, seg);
 		*stat = WLB_STAT_answer_repeated;
 		return WLB_CARRY;
@@ -261,14 +301,15 @@ wlb_fsm_synack(struct wlb_fsm *m, const struct wlb_seg *seg,
 		*stat = WLB_STAT_answer_lost;
 		return WLB_RESET;
 	}
-	if (seg->has_nonce && seg->nonce != m->nonce) {
-		*stat = WLB_STAT_answer_bad_nonce;
-		return WLB_PASS;
-	}
 	if (from == WLB_FROM_SERVER) {
+		/* the client gets it in any case: whatever its tag says, it won */
 		m->state = WLB_FLOW_TOMBSTONE;
 		*stat = WLB_STAT_race_won_server;
 		return WLB_WIN_SERVER;
+	}
+	if (!wlb_fsm_may_win(m, seg)) {
+		*stat = WLB_STAT_answer_bad_nonce;
+		return WLB_DROP;
 	}
 	wlb_fsm_won(m, seg);
 	*stat = WLB_STAT_race_won_replica;

@@ -118,13 +118,16 @@ enum wlb_cg_attr {
 	WLB_CG_A_INSIDE,	/* string, interface name; repeats, at most
 				 * WLB_MAX_INSIDE. Only SYNs that came in by
 				 * one of them are tagged; none given: any
-				 * interface, never the gateway's own SYNs. */
+				 * interface, never the gateway's own SYNs.
+				 */
 	WLB_CG_A_MAX_FLOWS,	/* u32, 1024..16777216, default 131072 */
 	WLB_CG_A_CLIENT_QUOTA,	/* u32, half-open flows per client (IPv6: per
-				 * /64), 1.., default 4096 */
+				 * /64), 1.., default 4096
+				 */
 	WLB_CG_A_T_RACING,	/* u32 s, no answer yet, default 70 */
 	WLB_CG_A_T_TOMBSTONE,	/* u32 s, the server won, default 70: longer
-				 * than SYN-ACKs are repeated (63 s) */
+				 * than SYN-ACKs are repeated (63 s)
+				 */
 	WLB_CG_A_T_ESTABLISHED,	/* u32 s, default 7440 (RFC 5382 REQ-5) */
 	WLB_CG_A_T_CLOSING,	/* u32 s, after both FINs, default 60 */
 	WLB_CG_A_T_RESET,	/* u32 s, after a RST, default 10 */
@@ -139,13 +142,16 @@ enum wlb_service_attr {
 	WLB_SERVICE_A_NAME,	/* string, WLB_NAME_LEN, unique */
 	WLB_SERVICE_A_PORTS,	/* u16[1..WLB_MAX_PORTS], in no other service */
 	WLB_SERVICE_A_ALL_PORTS,/* flag, every port that no other service has;
-				 * in one service only, instead of PORTS */
+				 * in one service only, instead of PORTS
+				 */
 	WLB_SERVICE_A_REPLICA,	/* nest, enum wlb_prefix_attr; repeats, at most
-				 * WLB_MAX_PREFIXES: who may answer */
+				 * WLB_MAX_PREFIXES: who may answer
+				 */
 	WLB_SERVICE_A_ANY_REPLICA, /* flag, anybody may answer; instead of REPLICA */
 	WLB_SERVICE_A_NEVER,	/* nest, enum wlb_prefix_attr; repeats: clients
 				 * and servers whose SYNs are tagged
-				 * "redirection not permitted" */
+				 * "redirection not permitted"
+				 */
 
 	__WLB_SERVICE_A_MAX,
 #define WLB_SERVICE_A_MAX (__WLB_SERVICE_A_MAX - 1)
@@ -165,17 +171,22 @@ enum wlb_origin_attr {
 	WLB_ORIGIN_A_UNSPEC,
 	WLB_ORIGIN_A_NAME,	/* string, WLB_NAME_LEN, unique */
 	WLB_ORIGIN_A_SERVER,	/* address; repeats, 1..WLB_MAX_SERVERS; all of
-				 * one family; (server, port) in one origin only */
+				 * one family; (server, port) in one origin only
+				 */
 	WLB_ORIGIN_A_PORTS,	/* u16[1..WLB_MAX_PORTS] */
 	WLB_ORIGIN_A_RACE,	/* u8, enum wlb_race, default raw */
 	WLB_ORIGIN_A_MAX_HOLD,	/* u32 us, cap of the hold time, 0..WLB_MAX_DELAY_US,
-				 * default 200000 */
+				 * default 200000
+				 */
 	WLB_ORIGIN_A_REPLICA,	/* nest, enum wlb_replica_attr; repeats, at most
-				 * WLB_MAX_REPLICAS, of the servers' family */
+				 * WLB_MAX_REPLICAS, of the servers' family
+				 */
 	WLB_ORIGIN_A_SOURCE,	/* address, outer source of clones; default: the
-				 * gateway's own by its routing table */
+				 * gateway's own by its routing table
+				 */
 	WLB_ORIGIN_A_STRIP,	/* flag, the server's copy loses the tag; else
-				 * its tag says "not permitted" */
+				 * its tag says "not permitted"
+				 */
 
 	__WLB_ORIGIN_A_MAX,
 #define WLB_ORIGIN_A_MAX (__WLB_ORIGIN_A_MAX - 1)
@@ -183,9 +194,11 @@ enum wlb_origin_attr {
 
 enum wlb_race {
 	WLB_RACE_RAW,		/* clone at once: the origin wins on ordinary
-				 * topologies */
+				 * topologies
+				 */
 	WLB_RACE_EQUAL,		/* hold clone i for D - delay(i) and the
-				 * origin's copy for D = max delay, capped */
+				 * origin's copy for D = max delay, capped
+				 */
 	__WLB_RACE_MAX,
 };
 
@@ -194,7 +207,8 @@ enum wlb_replica_attr {
 	WLB_REPLICA_A_ADDRESS,	/* address, not the origin's, unique in it */
 	WLB_REPLICA_A_VIA,	/* u8, enum wlb_via, default gre */
 	WLB_REPLICA_A_DELAY,	/* u32 us, gateway to replica one way,
-				 * 0..WLB_MAX_DELAY_US, default 0 */
+				 * 0..WLB_MAX_DELAY_US, default 0
+				 */
 
 	__WLB_REPLICA_A_MAX,
 #define WLB_REPLICA_A_MAX (__WLB_REPLICA_A_MAX - 1)
@@ -213,9 +227,11 @@ enum wlb_served_attr {
 	WLB_SERVED_A_SERVER,	/* address of the origin; repeats, 1..WLB_MAX_SERVERS */
 	WLB_SERVED_A_PORTS,	/* u16[1..WLB_MAX_PORTS] */
 	WLB_SERVED_A_LOCAL,	/* address of this host to serve from, of the
-				 * servers' family and none of them */
+				 * servers' family and none of them
+				 */
 	WLB_SERVED_A_FROM,	/* nest, enum wlb_prefix_attr; repeats, 1..
-				 * WLB_MAX_PREFIXES: outer sources of clones */
+				 * WLB_MAX_PREFIXES: outer sources of clones
+				 */
 	WLB_SERVED_A_BUSY,	/* u8, read only: see WLB_CMD_BUSY_SET */
 
 	__WLB_SERVED_A_MAX,
@@ -242,7 +258,8 @@ enum wlb_flow_state {
 	WLB_FLOW_RACING,	/* SYN tagged, no good answer yet */
 	WLB_FLOW_WON,		/* a replica won: packets are translated */
 	WLB_FLOW_TOMBSTONE,	/* the server won: nothing is translated, late
-				 * answers are reset */
+				 * answers are reset
+				 */
 	WLB_FLOW_CLOSING,	/* as WON, after both FINs or a RST */
 	__WLB_FLOW_STATE_MAX,
 };
@@ -256,7 +273,8 @@ enum wlb_race_attr {
 	WLB_RACE_A_SERVER_PORT,	/* u16 */
 	WLB_RACE_A_TIME,	/* u64 ns, CLOCK_REALTIME of the first answer */
 	WLB_RACE_A_ANSWER,	/* nest, enum wlb_answer_attr; repeats, in order
-				 * of arrival, at most WLB_MAX_ANSWERS */
+				 * of arrival, at most WLB_MAX_ANSWERS
+				 */
 	WLB_RACE_A_PAD,
 
 	__WLB_RACE_A_MAX,
@@ -322,6 +340,7 @@ enum wlb_answer_attr {
 	/* server gateway */ \
 	X(syn_cloned, "tagged SYNs cloned") \
 	X(syn_not_replicable, "tagged SYNs for no origin of ours") \
+	X(syn_extension, "tagged IPv6 SYNs with extension headers, not cloned") \
 	X(syn_race_refused, "tagged SYNs not permitted to race") \
 	X(syn_loop, "clones that came back, dropped") \
 	X(clone_sent, "clones sent") \
@@ -334,7 +353,7 @@ enum wlb_answer_attr {
 	X(clone_no_listener, "clones dropped: nobody listens") \
 	X(clone_accept_full, "clones dropped: the listener's queue is full") \
 	X(clone_unlisted, "clones dropped: not from a listed gateway") \
-	X(clone_not_syn, "clones dropped: not a SYN or fragmented") \
+	X(clone_not_syn, "clones dropped: not a TCP SYN, or fragmented") \
 	X(clone_not_served, "clones dropped: for no origin served here") \
 	X(clone_malformed, "clones dropped: truncated or broken") \
 	X(clone_bad_checksum, "clones dropped: wrong checksum")
