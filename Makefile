@@ -4,7 +4,6 @@
 KVER    ?= $(shell uname -r)
 DESTDIR ?=
 PREFIX  ?= /usr/local
-VERSION := 0.1.0
 
 .PHONY: help all deps kmod userspace demo check install uninstall clean
 

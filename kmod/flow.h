@@ -38,7 +38,7 @@ struct wlb_table {
 	struct delayed_work gc;
 	u32 gc_bucket;		/* where the worker goes on */
 	u32 gc_runs;
-	spinlock_t dead_lock;
+	spinlock_t dead_lock;	/* of dead and n_dead */
 	struct hlist_node *dead;	/* unlinked, readers may still see them */
 	unsigned int n_dead;
 	atomic_t *quota;	/* half-open flows by hash of the client */
