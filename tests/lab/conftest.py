@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Every scenario ends with: no complaint in the kernel's log since it began, and
+no race lost in the counters of any client gateway."""
+
+import pytest
+
+from wlblab import host, kernel, wlb
+from wlblab.t0 import T0
+
+
+def pytest_configure():
+    if not host.in_lab():
+        pytest.exit("these scenarios run in the machine that scripts/lab.sh boots", 4)
+
+
+@pytest.fixture(autouse=True)
+def kernel_log():
+    log = kernel.Log()
+    yield log
+    splats = log.splats()
+    log.close()
+    assert not splats, "the kernel complained:\n" + "\n".join(splats)
+
+
+def _settle(net):
+    """What holds at the end of every scenario that loaded the module."""
+    for name in net.hosts:
+        if kernel.loaded():
+            stats = net.wlb(name).stats()
+            assert wlb.unaccounted(stats) == 0, f"{name}: races lost: {stats}"
+
+
+@pytest.fixture
+def make_t0(kernel_log):
+    """make_t0(**options) builds a T0 of its own for this scenario."""
+    nets = []
+
+    def make(**options):
+        nets.append(T0(**options))
+        return nets[-1].build()
+    yield make
+    try:
+        for net in nets:
+            _settle(net)
+    finally:
+        for net in nets:
+            net.close()
+
+
+@pytest.fixture
+def t0(make_t0):
+    return make_t0()
+
+
+@pytest.fixture
+def module():
+    """The module is loaded during this scenario, and can be taken out after it."""
+    if not kernel.loaded():
+        kernel.load()
+    yield
+    if kernel.loaded():
+        kernel.unload()
+    assert not kernel.loaded()

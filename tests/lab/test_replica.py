@@ -1,0 +1,428 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The replica, FIG 4A: what it answers, and above all what it does not."""
+
+import os
+import signal
+import socket
+import statistics
+import time
+
+import pytest
+from scapy.layers.inet import IP, UDP
+from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment
+from scapy.packet import Raw
+
+from wlblab import web
+from wlblab.clones import (ACK, FIN, MSS, OFFER_CLONED, OFFER_GRE, OFFER_NAT, RST, SYN, SYN_ACK,
+                           Delta, Tap, Wire, checksums_right, encapsulate, ip, lab,
+                           no_checksum_offload, segment, tag)
+from wlblab.host import wait_until
+
+SG = {4: "10.9.2.1", 6: "2001:db8:9:2::1"}
+# Behind a route that swallows: no RST of theirs takes a half-open connection away.
+CLIENT = {4: "10.1.9.9", 6: "2001:db8:1:9::9"}
+TAGGED = MSS + tag(offers=OFFER_NAT | OFFER_GRE | OFFER_CLONED)
+BOTH = pytest.mark.parametrize("family", [4, 6])
+FAST = {"racing": "3s", "tombstone": "3s", "closing": "1s", "reset": "1s"}
+
+
+@pytest.fixture(scope="module")
+def net():
+    with lab(clients=1, replicas=2) as t0:
+        for route in ("10.1.9.0/24", "2001:db8:1:9::/64"):
+            t0["core"].run("ip", "route", "add", "blackhole", route)
+        # The origin's copy is held longest, r1's not at all: r1 wins if it answers.
+        t0.delays.update(r1=100, r2=50)
+        t0["r1"].sysctl(net__ipv4__tcp_max_syn_backlog=4096, net__ipv4__tcp_synack_retries=1)
+        no_checksum_offload(t0["r1"], "wan0")
+        configure(t0)
+        yield t0
+
+
+def configure(net):
+    net.configure(race="equal", ports=(80, 443, 8081), timeouts=FAST)
+
+
+@pytest.fixture
+def tap(net):
+    with Tap(net["r1"], "wan0") as it:
+        yield it
+
+
+@pytest.fixture
+def wire(net):
+    with Wire(net, "core", "r1") as it:
+        yield it
+
+
+@pytest.fixture
+def delta(net):
+    return Delta(net.wlb("r1"))
+
+
+class Ports:
+    """Client ports that no scenario has used."""
+    last = 20000
+
+    @classmethod
+    def next(cls):
+        cls.last += 1
+        return cls.last
+
+
+def syn(net, family, sport, **kwargs):
+    kwargs.setdefault("options", TAGGED)
+    return segment(CLIENT[family], net.address["s", family], sport, **kwargs)
+
+
+def clone(net, family, inner, source=None, via="gre", **gre):
+    return encapsulate(inner, source or SG[family], net.address["r1", family], via, **gre)
+
+
+def answer_to(sport):
+    return lambda p: p.out and p.is_tcp and p.ports[1] == sport
+
+
+def answers(packet):
+    """Anything that r1 says by itself about a packet: TCP, or an ICMP error."""
+    if not packet.out:
+        return False
+    kind = packet.data[packet.header]
+    return packet.is_tcp or (packet.proto == 1 and kind == 3) or (packet.proto == 58 and kind < 5)
+
+
+@BOTH
+@pytest.mark.parametrize("via", ["gre", "ipip"])
+def test_answer(net, tap, wire, delta, family, via):
+    """W43, W45: a clone is cracked; the SYN-ACK comes from the replica's own address,
+    its checksums are right, and the socket is the replica's and the client's."""
+    sport, local = Ports.next(), net.address["r1", family]
+    wire.send(clone(net, family, syn(net, family, sport, seq=7_000_000), via=via))
+    sa, = tap.wait(answer_to(sport))
+    assert (sa.src, sa.dst) == (local, CLIENT[family])
+    assert (sa.ports, sa.flags & 0x3f, sa.ack) == ((80, sport), SYN_ACK, 7_000_001)
+    assert checksums_right(sa.data)
+    listed = net["r1"].sockets("state", "syn-recv", "dport", "=", f":{sport}")
+    assert len(listed) == 1
+    local_end, peer_end = listed[0].split()[-2:]
+    assert local_end.replace("[", "").replace("]", "") == f"{local}:80"
+    assert peer_end.replace("[", "").replace("]", "") == f"{CLIENT[family]}:{sport}"
+    assert delta() == {"clone_cracked": 1}
+
+
+@BOTH
+def test_same_answer(net, tap, wire, delta, family):
+    """W51: a clone that comes twice is answered twice, with the same number."""
+    sport = Ports.next()
+    packet = clone(net, family, syn(net, family, sport))
+    wire.send(packet)
+    first, = tap.wait(answer_to(sport))
+    time.sleep(0.6)             # the stack repeats an answer twice a second at most
+    wire.send(packet)
+    second = tap.wait(answer_to(sport), 2)[1]
+    assert (first.seq, first.ack) == (second.seq, second.ack)
+    assert second.time - first.time < 950_000_000, "this was the stack's own repetition"
+    assert delta() == {"clone_cracked": 2}
+
+
+def bad_clones(net, family):
+    """(what is wrong, bytes inside the clone, counter)"""
+    good = syn(net, family, 1)
+    server = net.address["s", family]
+    head = 20 if family == 4 else 40
+
+    def flags(value):
+        return syn(net, family, 1, flags=value)
+
+    def patched(at, value):
+        return good[:at] + bytes([value]) + good[at + 1:]
+    yield "UDP", bytes(ip(CLIENT[family], server) / UDP(sport=1, dport=80) / Raw(b"x" * 40)), \
+        "clone_not_syn"
+    for name, value in (("ACK", ACK), ("SYN-ACK", SYN_ACK), ("RST", RST), ("SYN-FIN", SYN | FIN),
+                        ("SYN-RST", SYN | RST), ("no flags", 0)):
+        yield name, flags(value), "clone_not_syn"
+    yield "another port", syn(net, family, 1, dport=22), "clone_not_served"
+    yield "another server", segment(CLIENT[family], net.address["r2", family], 1), \
+        "clone_not_served"
+    yield "the replica itself", segment(CLIENT[family], net.address["r1", family], 1), \
+        "clone_not_served"
+    yield "options cut off", good[:-4], "clone_malformed"
+    yield "cut in the TCP header", good[:head + 10], "clone_malformed"
+    yield "cut in the IP header", good[:head - 4], "clone_malformed"
+    yield "empty", b"", "clone_malformed"
+    yield "data offset too small", patched(head + 12, 0x40), "clone_malformed"
+    yield "data offset too large", patched(head + 12, 0xf0), "clone_malformed"
+    yield "TCP checksum", patched(head + 4, good[head + 4] ^ 0xff), "clone_bad_checksum"
+    yield "address changed", patched(head - 5, good[head - 5] ^ 0x04), (
+        "clone_malformed" if family == 4 else "clone_not_served")
+    if family == 4:
+        yield "IP checksum", patched(10, good[10] ^ 0xff), "clone_malformed"
+        yield "header length", patched(0, 0x44), "clone_malformed"
+        yield "version", patched(0, 0x65), "clone_malformed"
+        for name, fields in (("first fragment", {"flags": "MF"}), ("last fragment", {"frag": 3})):
+            header = IP(src=CLIENT[4], dst=server, **fields)
+            yield name, segment(CLIENT[4], server, 1, header=header), "clone_not_syn"
+    else:
+        for name, fields in (("first fragment", {"m": 1}), ("last fragment", {"offset": 3})):
+            header = IPv6(src=CLIENT[6], dst=server) / IPv6ExtHdrFragment(**fields)
+            yield name, segment(CLIENT[6], server, 1, header=header), "clone_not_syn"
+
+
+@BOTH
+def test_refused(net, tap, wire, delta, family):
+    """W43: what is no SYN for an origin served here, or broken, is dropped and counted
+    under its reason; nothing answers."""
+    wrong = []
+    for name, inner, counter in bad_clones(net, family):
+        for via in ("gre", "ipip"):
+            delta.reset()
+            wire.send(clone(net, family, inner, via=via))
+            try:
+                wait_until(name, delta, timeout=1)
+            except TimeoutError:
+                pass
+            if delta() != {counter: 1}:
+                wrong.append(f"{name} by {via}: {delta()} instead of {counter}")
+    assert not wrong, "\n".join(wrong)
+    assert tap.nothing(answers, 0.2)
+    sport = Ports.next()
+    wire.send(clone(net, family, syn(net, family, sport)))
+    tap.wait(answer_to(sport))
+
+
+@BOTH
+def test_not_for_us(net, tap, wire, delta, family):
+    """W43: encapsulations that no server gateway makes are none of ours: neither
+    counted nor cracked."""
+    sport = Ports.next()
+    inner = syn(net, family, sport)
+    wire.send(clone(net, family, inner, key_present=1, key=7))
+    wire.send(clone(net, family, inner, chksum_present=1))
+    other = 4 if family == 6 else 6
+    outer = clone(net, other, inner, via="gre")     # the other family outside
+    wire.send(outer)
+    marker = Ports.next()
+    wire.send(clone(net, family, syn(net, family, marker)))
+    tap.wait(answer_to(marker))
+    assert tap.seen(answer_to(sport)) == []
+    assert {k: v for k, v in delta().items() if k != "clone_not_syn"} == {"clone_cracked": 1}
+
+
+@BOTH
+def test_unlisted(net, tap, wire, delta, family):
+    """W53: a clone from no listed gateway is dropped, counted and not answered."""
+    sport = Ports.next()
+    strangers = {4: ["10.9.2.77", net.address["r2", 4]], 6: ["2001:db8:9:2::77"]}[family]
+    for stranger in strangers:
+        for via in ("gre", "ipip"):
+            wire.send(clone(net, family, syn(net, family, sport), source=stranger, via=via))
+    wait_until("counted", lambda: delta() == {"clone_unlisted": 2 * len(strangers)})
+    assert tap.nothing(answers)
+
+
+@pytest.mark.parametrize("kind, family", [("gre", 4), ("ipip", 4), ("ip6gre", 6), ("ip6tnl", 6)])
+def test_own_tunnels(net, delta, kind, family):
+    """W53: the host's own GRE and IPIP tunnels with unlisted hosts go on working."""
+    near = net.address["r1", family]
+    far = {4: "198.51.100.1", 6: "2001:db8:b:1::1"}[family]
+    inside = {4: ("10.77.0.1", "10.77.0.2", 30), 6: ("fd77::1", "fd77::2", 64)}[family]
+    length = inside[2]
+    mode = ["mode", "ip6ip6"] if kind == "ip6tnl" else []
+    try:
+        for host, local, remote, address in (("core", far, near, inside[0]),
+                                             ("r1", near, far, inside[1])):
+            net[host].run("ip", "link", "add", "own", "type", kind, *mode, "local", local,
+                          "remote", remote)
+            net[host].run("ip", "address", "add", f"{address}/{length}", "dev", "own",
+                          *(["nodad"] if family == 6 else []))
+            net[host].run("ip", "link", "set", "own", "up")
+        assert len(net["core"].ping(inside[1], count=2)) == 2
+        assert web.fetch(net["core"], inside[1])[0] == "r1"
+        assert delta() == {}
+    finally:
+        for host in ("core", "r1"):
+            net[host].run("ip", "link", "del", "own", check=False)
+
+
+@BOTH
+@pytest.mark.parametrize("mode", [0, 1, 2])
+def test_rp_filter(net, tap, wire, family, mode):
+    """W52: source validation, off, strict or loose, does not stop a cracked clone."""
+    net["r1"].sysctl(net__ipv4__conf__all__rp_filter=mode, net__ipv4__conf__wan0__rp_filter=mode)
+    try:
+        sport = Ports.next()
+        wire.send(clone(net, family, syn(net, family, sport)))
+        tap.wait(answer_to(sport))
+    finally:
+        net["r1"].sysctl(net__ipv4__conf__all__rp_filter=0, net__ipv4__conf__wan0__rp_filter=0)
+
+
+@BOTH
+def test_accept_queue_full(net, tap, wire, delta, family):
+    """W41: a listener that cannot accept is not offered clones: silence, counted; once
+    it can, clones are answered again."""
+    kind = socket.AF_INET if family == 4 else socket.AF_INET6
+    with net["r1"].entered():
+        listener = socket.socket(kind, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((net.address["r1", family], 8081))
+        listener.listen(0)
+    with listener:
+        callers = []
+        with net["core"].entered():
+            for _ in range(2):
+                caller = socket.socket(kind, socket.SOCK_STREAM)
+                caller.setblocking(False)
+                caller.connect_ex((net.address["r1", family], 8081))
+                callers.append(caller)
+        wait_until("the queue is full", lambda: any(
+            int(line.split()[0]) > int(line.split()[1]) for line in
+            net["r1"].sockets("state", "listening", "sport", "=", ":8081")))
+        sport = Ports.next()
+        wire.send(clone(net, family, syn(net, family, sport, dport=8081)))
+        wait_until("counted", lambda: delta() == {"clone_accept_full": 1})
+        assert tap.nothing(answer_to(sport))
+        listener.setblocking(False)
+        accepted = []
+        while True:
+            try:
+                accepted.append(listener.accept()[0])
+            except BlockingIOError:
+                break
+        assert accepted
+        wire.send(clone(net, family, syn(net, family, sport, dport=8081)))
+        tap.wait(answer_to(sport))
+        for end in callers + accepted:
+            end.close()
+
+
+@BOTH
+def test_busy(net, tap, wire, delta, family):
+    """W41, W42: busy by order: silent, counted, another replica wins, and a download
+    that runs already comes to its end; afterwards it answers again."""
+    r1, s = net.wlb("r1"), net.address["s", family]
+    where = web.ROOT / "busy"
+    download = net["c1"].popen("curl", "-sSf", "--limit-rate", "4M", "-o", where, "-w",
+                               "%header{x-who}", web.url(s, "10M"), stdout=-1)
+    try:
+        wait_until("the download runs", lambda: where.exists() and
+                   where.stat().st_size > web.BIG / 20, timeout=20)
+        r1.run("replica", "busy", "on")
+        assert download.poll() is None, "the download was over before the order"
+        assert all(x["busy"] for x in r1.json("replica", "list"))
+        delta.reset()
+        assert web.fetch(net["c1"], s)[0] == "r2"
+        assert delta() == {"clone_busy": 1}
+        sport = Ports.next()
+        wire.send(clone(net, family, syn(net, family, sport)))
+        wait_until("counted", lambda: delta() == {"clone_busy": 2})
+        assert tap.nothing(answer_to(sport))
+        who, _ = download.communicate(timeout=60)
+        assert (who, download.returncode) == ("r1", 0)
+        assert where.read_bytes() == web.big_file().read_bytes()
+    finally:
+        r1.run("replica", "busy", "off")
+    assert web.fetch(net["c1"], s)[0] == "r1"
+
+
+def test_no_listener(net, tap, delta):
+    """W49: a replica whose web server is gone is silent for clones: no reset; another
+    wins. Whoever asks it directly is refused as ever."""
+    os.kill(int((web.ROOT / "r1" / "pid").read_text()), signal.SIGTERM)
+    try:
+        wait_until("nginx is gone", lambda: not net["r1"].sockets(
+            "state", "listening", "sport", "=", ":80"))
+        for family in (4, 6):
+            delta.reset()
+            assert web.fetch(net["c1"], net.address["s", family])[0] == "r2"
+            assert delta() == {"clone_no_listener": 1}
+        assert tap.nothing(answers)
+        assert not web.pages(net["c1"], net.address["r1", 4], 1, connect_timeout=2)[0].ok
+        refusal, = tap.wait(lambda p: p.out and p.is_tcp)
+        assert refusal.flags & RST
+    finally:
+        web.serve(net["r1"])
+    assert web.fetch(net["c1"], net.address["s", 4])[0] == "r1"
+
+
+def test_dead(net, tap, wire):
+    """W40: role off or link down: nothing of TCP leaves it, another wins."""
+    net.wlb("r1").apply("")
+    try:
+        for family in (4, 6):
+            sport = Ports.next()
+            wire.send(clone(net, family, syn(net, family, sport)))
+            assert web.fetch(net["c1"], net.address["s", family])[0] == "r2"
+        assert tap.nothing(lambda p: p.out and p.is_tcp)
+        net.link_down("r1", "core")
+        try:
+            for family in (4, 6):
+                assert web.fetch(net["c1"], net.address["s", family])[0] == "r2"
+        finally:
+            net.link_up("r1", "core")
+    finally:
+        configure(net)
+    net.warm_up()
+    assert web.fetch(net["c1"], net.address["s", 4])[0] == "r1"
+
+
+_FIREWALL = """
+table inet guard {
+    chain input {
+        type filter hook input priority filter; policy drop;
+        ct state established,related accept
+        meta l4proto icmpv6 accept
+        ct state new tcp dport 80 accept
+        counter
+    }
+}
+"""
+
+
+def test_stateful_firewall(net, tap, wire):
+    """A replica's own firewall sees new connections of clients to its own address, and
+    may refuse them."""
+    r1 = net["r1"]
+    r1.run("nft", "-f", "-", stdin=_FIREWALL)
+    try:
+        for family in (4, 6):
+            who, body = web.fetch(net["c1"], net.address["s", family], "10M")
+            assert who == "r1"
+            assert body == web.big_file().read_bytes()
+            with r1.entered():
+                listener = socket.create_server(
+                    (net.address["r1", family], 8081),
+                    family=socket.AF_INET if family == 4 else socket.AF_INET6)
+            with listener:
+                sport = Ports.next()
+                wire.send(clone(net, family, syn(net, family, sport, dport=8081)))
+                assert tap.nothing(answer_to(sport))
+        assert "counter packets 2 " in r1.out("nft", "list", "table", "inet", "guard")
+    finally:
+        r1.run("nft", "delete", "table", "inet", "guard")
+
+
+def test_at_once(net, tap, wire):
+    """W44: from clone to answer it takes no longer than from SYN to answer, on the same
+    host, but for a small factor: no user space in between."""
+    def took(send):
+        times = []
+        for _ in range(150):
+            sport = Ports.next()
+            wire.send(send(sport))
+            out, = tap.wait(answer_to(sport))
+            came, = tap.seen(lambda p, sport=sport: not p.out and sport in
+                             ((p.inner or p).ports if p.proto in (6, 47) else ()))
+            times.append((out.time - came.time) / 1000)
+            tap.packets.clear()
+        times.sort()
+        return statistics.median(times), times[int(len(times) * 0.99)]
+
+    local = net.address["r1", 4]
+    plain = took(lambda sport: segment(CLIENT[4], local, sport, options=TAGGED))
+    cloned = took(lambda sport: clone(net, 4, syn(net, 4, sport)))
+    text = (f"SYN to answer: p50 {plain[0]:.0f} us, p99 {plain[1]:.0f} us; "
+            f"clone to answer: p50 {cloned[0]:.0f} us, p99 {cloned[1]:.0f} us")
+    print(text)
+    assert cloned[0] <= 2 * plain[0] + 50, text
+    assert cloned[1] <= 4 * plain[1] + 500, text

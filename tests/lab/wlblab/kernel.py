@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The module under test and the kernel's log."""
+
+import os
+import pathlib
+import re
+import subprocess
+
+REPO = pathlib.Path(__file__).resolve().parents[3]
+MODULE = REPO / "build" / "kmod" / os.uname().release / "wlb.ko"
+SPLAT = re.compile(r"WARNING: |BUG: |Oops|rcu: .*stall|refcount_t|general protection fault|"
+                   r"unregister_netdevice: waiting|soft lockup|blocked for more than|UBSAN:|KASAN:")
+
+
+def loaded():
+    return pathlib.Path("/sys/module/wlb").exists()
+
+
+def load(**parameters):
+    """Loads the module, and first what it needs: insmod does not."""
+    needs = subprocess.run(["modinfo", "-F", "depends", MODULE], check=True, text=True,
+                           capture_output=True).stdout.strip()
+    if needs:
+        subprocess.run(["modprobe", "-a", *needs.split(",")], check=True)
+    subprocess.run(["insmod", MODULE, *(f"{k}={v}" for k, v in parameters.items())], check=True)
+
+
+def unload():
+    subprocess.run(["rmmod", "wlb"], check=True)
+
+
+class Log:
+    """The kernel's messages from here on."""
+
+    def __init__(self):
+        self._fd = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        os.lseek(self._fd, 0, os.SEEK_END)
+        self._lines = []
+
+    def lines(self):
+        while True:
+            try:
+                record = os.read(self._fd, 8192).decode(errors="replace")
+            except BlockingIOError:
+                return self._lines
+            except BrokenPipeError:     # the buffer went round: say so, read on
+                self._lines.append("(messages lost)")
+                continue
+            self._lines.append(record.partition(";")[2].split("\n")[0])
+
+    def splats(self):
+        return [line for line in self.lines() if SPLAT.search(line)]
+
+    def close(self):
+        os.close(self._fd)

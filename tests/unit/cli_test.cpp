@@ -1,0 +1,471 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <catch2/catch.hpp>
+
+#include <nlohmann/json.hpp>
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <sstream>
+
+#include "fake_kernel.h"
+#include "sample.h"
+#include "wlb/toml_reader.h"
+#include "wlb/toml_writer.h"
+#include "wlb/validate.h"
+#include "wlbctl/command.h"
+
+using namespace wlb;
+using test::address;
+
+namespace {
+
+struct Outcome {
+    int status;
+    std::string out;
+    std::string err;
+    std::string netns;
+};
+
+Outcome wlbctl(test::FakeState &state, const std::string &line)
+{
+    std::ostringstream out;
+    std::ostringstream err;
+    std::string netns;
+    cli::Context context{out, err,
+                         [&](const std::string &name) -> Result<std::unique_ptr<Kernel>> {
+                             netns = name;
+                             return std::unique_ptr<Kernel>(
+                                 std::make_unique<test::FakeKernel>(state));
+                         },
+                         false, ""};
+    const int status = cli::run(context, line.empty() ? cli::Args{} : split(line, ' '));
+    return {status, out.str(), err.str(), netns};
+}
+
+Outcome wlbctl(const std::string &line)
+{
+    test::FakeState state;
+    auto outcome = wlbctl(state, line);
+    CHECK(state.writes == 0);
+    return outcome;
+}
+
+// A file that is gone with the test.
+class TemporaryFile {
+public:
+    explicit TemporaryFile(const std::string &text)
+    {
+        const int fd = mkstemp(path_.data());
+        REQUIRE(fd >= 0);
+        REQUIRE(write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()));
+        close(fd);
+    }
+    TemporaryFile(const TemporaryFile &) = delete;
+    TemporaryFile &operator=(const TemporaryFile &) = delete;
+    ~TemporaryFile() { unlink(path_.c_str()); }
+    [[nodiscard]] const std::string &path() const { return path_; }
+    [[nodiscard]] std::string text() const
+    {
+        std::ifstream file(path_);
+        std::ostringstream all;
+        all << file.rdbuf();
+        return all.str();
+    }
+
+private:
+    std::string path_ = "/tmp/wlb-unit-XXXXXX";
+};
+
+const char *const add_web = "service add web --ports 80,443 --replicas 198.51.100.0/24";
+const char *const add_www = "origin add www --server 203.0.113.10 --ports 80";
+const char *const add_served =
+    "replica add www --server 203.0.113.10 --ports 80 --local 198.51.100.7 --from 203.0.113.1";
+
+} // namespace
+
+TEST_CASE("help and version", "[cli]")
+{
+    CHECK(wlbctl("--version").out == "wlbctl " WLB_VERSION "\n");
+    CHECK(wlbctl("--version").status == 0);
+    for (const auto *line :
+         {"--help", "-h", "service --help", "service add --help", "-j flow list -h", "stats --help",
+          "replica busy --help", "check --help"}) {
+        INFO(line);
+        const auto outcome = wlbctl(line);
+        CHECK(outcome.status == 0);
+        CHECK(outcome.err.empty());
+        CHECK(outcome.out.find("example") != std::string::npos);
+    }
+}
+
+TEST_CASE("bad usage is status 2 and points to the help", "[cli]")
+{
+    const std::pair<const char *, const char *> lines[] = {
+        {"", "see wlbctl --help"},
+        {"bogus", "see wlbctl --help"},
+        {"--bogus", "see wlbctl --help"},
+        {"-n", "see wlbctl --help"},
+        {"service", "see wlbctl service --help"},
+        {"service bogus", "see wlbctl service --help"},
+        {"service add", "see wlbctl service --help"},
+        {"service add web", "--ports is missing"},
+        {"service add web --ports 80", "--replicas is missing"},
+        {"service add web --ports 0 --replicas any", "--ports: port 0 is outside 1..65535"},
+        {"service add web --ports 80, --replicas any", "--ports: \"\" is not a port"},
+        {"service add web --ports 80 --replicas 10.0.0.0/40", "--replicas: "},
+        {"service add web x --ports 80 --replicas any", "too many arguments"},
+        {"service add web --ports 80 --ports 81 --replicas any", "more than once"},
+        {"service add web --port 80 --replicas any", "unrecognised option '--port'"},
+        {"service del", "NAME is missing"},
+        {"service list x", "too many arguments"},
+        {"origin add www --server 10.0.0.1 --ports 80 --race fair", "\"raw\" or \"equal\""},
+        {"origin add www --server 10.0.0.1 --ports 80 --replica 10.0.0.2,via=x",
+         "--replica: via: "},
+        {"origin add www --server 10.0.0.1 --ports 80 --replica 10.0.0.2,delay=x", "delay: "},
+        {"origin add www --server 10.0.0.1 --ports 80 --replica 10.0.0.2,foo=1",
+         "\"foo=1\" must be"},
+        {"origin add www --server 10.0.0.1 --ports 80 --max-hold 5y", "--max-hold: "},
+        {"replica add www --server 10.0.0.1 --ports 80 --from ::/0", "--local is missing"},
+        {"replica busy", "on|off is missing"},
+        {"replica busy maybe", "must be on or off"},
+        {"flow flush --client x", "--client: \"x\" is not an IPv4 or IPv6 address"},
+        {"monitor --count 0", "--count: "},
+        {"monitor --count -1", "--count"},
+        {"stats x", "too many arguments"},
+        {"config", "see wlbctl config --help"},
+    };
+    for (const auto &[line, message] : lines) {
+        INFO(line);
+        const auto outcome = wlbctl(line);
+        CHECK(outcome.status == 2);
+        CHECK(outcome.out.empty());
+        CHECK(outcome.err.substr(0, 8) == "wlbctl: ");
+        CHECK(outcome.err.find(message) != std::string::npos);
+        CHECK(outcome.err.find("\nsee wlbctl ") != std::string::npos);
+    }
+}
+
+TEST_CASE("global options stand before or behind", "[cli]")
+{
+    for (const auto *line : {"-j -n gw service list", "-jn gw service list", "-ngw -j service list",
+                             "--netns=gw --json service list", "--netns gw service list -j",
+                             "service list -j -n gw"}) {
+        INFO(line);
+        const auto outcome = wlbctl(line);
+        CHECK(outcome.status == 0);
+        CHECK(outcome.netns == "gw");
+        CHECK(outcome.out == "[]\n");
+    }
+}
+
+TEST_CASE("no connection, no success", "[cli]")
+{
+    for (const auto *line :
+         {"service list", "origin list", "replica list", "flow list", "flow flush", "race list",
+          "stats", "monitor", "save", add_web, add_www, add_served, "service del x", "origin del x",
+          "replica del x", "replica busy on"}) {
+        INFO(line);
+        std::ostringstream out;
+        std::ostringstream err;
+        cli::Context context{out, err,
+                             [](const std::string &) -> Result<std::unique_ptr<Kernel>> {
+                                 return Error{"wlb module is not loaded (modprobe wlb)", ENOENT};
+                             },
+                             false, ""};
+        CHECK(cli::run(context, split(line, ' ')) == 1);
+        CHECK(out.str().empty());
+        CHECK(err.str() == "wlbctl: wlb module is not loaded (modprobe wlb)\n");
+    }
+}
+
+TEST_CASE("services are added, listed and deleted", "[cli]")
+{
+    test::FakeState state;
+    state.running.config.client_gateway.max_flows = 2048;
+    auto outcome = wlbctl(state, std::string(add_web) + " --never 10.1.9.9,10.0.0.0/24");
+    CHECK(outcome.status == 0);
+    CHECK(outcome.out.empty());
+    CHECK(state.written_roles == WLB_ROLE_CLIENT_GATEWAY);
+    CHECK(state.running.config.client_gateway.max_flows == 2048);
+    CHECK(wlbctl(state, "service add rest --ports all --replicas any").status == 0);
+    CHECK(wlbctl(state, "service list").out ==
+          "service web ports 80,443 replicas 198.51.100.0/24 never 10.1.9.9,10.0.0.0/24\n"
+          "service rest ports all replicas any\n");
+    CHECK(wlbctl(state, "-j service list").out ==
+          R"([{"name":"web","ports":[80,443],"replicas":["198.51.100.0/24"],)"
+          R"("never":["10.1.9.9","10.0.0.0/24"]},)"
+          R"({"name":"rest","ports":"all","replicas":"any","never":[]}])"
+          "\n");
+    CHECK(wlbctl(state, "service del web").status == 0);
+    CHECK(wlbctl(state, "service list").out == "service rest ports all replicas any\n");
+    outcome = wlbctl(state, "service del web");
+    CHECK(outcome.status == 1);
+    CHECK(outcome.err == "wlbctl: service \"web\" does not exist\n");
+}
+
+TEST_CASE("origins are added, listed and deleted", "[cli]")
+{
+    test::FakeState state;
+    CHECK(wlbctl(state, std::string(add_www) +
+                            " --race equal --max-hold 100 --replica 198.51.100.7,delay=55ms "
+                            "--replica 198.51.100.8,via=ipip --source 203.0.113.1 --strip-tag")
+              .status == 0);
+    CHECK(state.written_roles == WLB_ROLE_SERVER_GATEWAY);
+    CHECK(wlbctl(state, "-j origin list").out ==
+          R"([{"name":"www","server":["203.0.113.10"],"ports":[80],"race":"equal",)"
+          R"("max_hold_us":100000,"replicas":[)"
+          R"({"address":"198.51.100.7","via":"gre","delay_us":55000},)"
+          R"({"address":"198.51.100.8","via":"ipip","delay_us":0}],)"
+          R"("source":"203.0.113.1","strip_tag":true}])"
+          "\n");
+    CHECK(wlbctl(state, "origin list").out.substr(0, 11) == "origin www ");
+    CHECK(wlbctl(state, "origin del www").status == 0);
+    CHECK(state.running.config.origins.empty());
+    CHECK(wlbctl(state, "origin del www").status == 1);
+}
+
+TEST_CASE("served origins are added, listed and deleted", "[cli]")
+{
+    test::FakeState state;
+    CHECK(wlbctl(state, add_served).status == 0);
+    CHECK(state.written_roles == WLB_ROLE_REPLICA);
+    CHECK(wlbctl(state, "replica list").out ==
+          "replica www server 203.0.113.10 ports 80 local 198.51.100.7 return nat clones-from "
+          "203.0.113.1 busy off\n");
+    state.running.busy.insert("www");
+    CHECK(wlbctl(state, "-j replica list").out ==
+          R"([{"name":"www","server":["203.0.113.10"],"ports":[80],"local":"198.51.100.7",)"
+          R"("return":"nat","clones_from":["203.0.113.1"],"busy":true}])"
+          "\n");
+    CHECK(wlbctl(state, "replica del www").status == 0);
+    CHECK(state.running.config.served.empty());
+    CHECK(wlbctl(state, "replica del www").status == 1);
+}
+
+TEST_CASE("what exists is not added again", "[cli]")
+{
+    for (const auto *line : {add_web, add_www, add_served}) {
+        test::FakeState state;
+        REQUIRE(wlbctl(state, line).status == 0);
+        const auto outcome = wlbctl(state, line);
+        CHECK(outcome.status == 1);
+        CHECK(outcome.err.find("exists already") != std::string::npos);
+        CHECK(state.writes == 1);
+    }
+}
+
+TEST_CASE("what is not valid is not added", "[cli]")
+{
+    test::FakeState state;
+    REQUIRE(wlbctl(state, add_web).status == 0);
+    const std::pair<const char *, const char *> lines[] = {
+        {"service add b --ports 80 --replicas any", "port 80 is in service \"web\" already"},
+        {"service add b! --ports 81 --replicas any", "name must be"},
+        {"service add b --ports 81 --replicas 10.0.0.1/8", "bits set past its length"},
+        {"origin add w --server 10.0.0.1,::1 --ports 80", "must be IPv4"},
+        {"origin add w --server 10.0.0.1 --ports 80 --replica 10.0.0.1", "is a server"},
+        {"origin add w --server 10.0.0.1 --ports 80 --max-hold 2s", "max-hold is 2s"},
+        {"replica add w --server 10.0.0.1 --ports 80 --local ::1 --from ::/0", "must be IPv4"},
+    };
+    for (const auto &[line, message] : lines) {
+        INFO(line);
+        const auto outcome = wlbctl(state, line);
+        CHECK(outcome.status == 1);
+        CHECK(outcome.err.find(message) != std::string::npos);
+    }
+    CHECK(state.writes == 1);
+    const auto two = wlbctl(state, "service add b --ports 80,443 --replicas any");
+    CHECK(std::count(two.err.begin(), two.err.end(), '\n') == 2);
+}
+
+TEST_CASE("a change of somebody else is not overwritten", "[cli]")
+{
+    test::FakeState state;
+    state.stale_writes = 2;
+    CHECK(wlbctl(state, add_web).status == 0);
+    CHECK(state.writes == 3);
+    CHECK(state.running.config.client_gateway.services.size() == 3);
+    state.stale_writes = 1000;
+    const auto outcome = wlbctl(state, "service del web");
+    CHECK(outcome.status == 1);
+    CHECK(outcome.err.find("somebody else") != std::string::npos);
+    CHECK(state.writes == 8);
+}
+
+TEST_CASE("busy", "[cli]")
+{
+    test::FakeState state;
+    CHECK(wlbctl(state, "replica busy on").status == 0);
+    CHECK(wlbctl(state, "replica busy off www").status == 0);
+    CHECK(state.busy_calls == std::vector<std::string>{"on all", "off www"});
+    const auto outcome = wlbctl(state, "replica busy on absent");
+    CHECK(outcome.status == 1);
+    CHECK(outcome.err == "wlbctl: replica \"absent\" does not exist\n");
+}
+
+TEST_CASE("flows are listed and flushed", "[cli]")
+{
+    test::FakeState state;
+    CHECK(wlbctl(state, "-j flow list").out == "[]\n");
+    CHECK(wlbctl(state, "flow list").out.empty());
+    state.flows.resize(3);
+    const auto json = nlohmann::json::parse(wlbctl(state, "-j flow list").out);
+    REQUIRE(json.size() == 3);
+    CHECK(json[2]["state"] == "racing");
+    const auto text = wlbctl(state, "flow list").out;
+    CHECK(std::count(text.begin(), text.end(), '\n') == 3);
+    CHECK(wlbctl(state, "-j flow flush").out == "{\"flushed\":3}\n");
+    CHECK_FALSE(state.filter.client);
+    CHECK(wlbctl(state, "flow flush --client ::1 --server 10.0.0.1 --winner 10.0.0.2").out ==
+          "flushed 3\n");
+    CHECK(state.filter.client == address("::1"));
+    CHECK(state.filter.server == address("10.0.0.1"));
+    CHECK(state.filter.winner == address("10.0.0.2"));
+}
+
+TEST_CASE("a torn or failed list of flows says so", "[cli]")
+{
+    test::FakeState state;
+    state.flows.resize(1);
+    state.torn = true;
+    auto outcome = wlbctl(state, "-j flow list");
+    CHECK(outcome.status == 0);
+    CHECK(outcome.err.find("changed meanwhile") != std::string::npos);
+    CHECK(nlohmann::json::parse(outcome.out).size() == 1);
+    state.refusal = Error{"out of memory", ENOMEM};
+    outcome = wlbctl(state, "-j flow list");
+    CHECK(outcome.status == 1);
+    CHECK(outcome.err == "wlbctl: out of memory\n");
+    CHECK_FALSE(nlohmann::json::accept(outcome.out));
+}
+
+TEST_CASE("races are listed and watched", "[cli]")
+{
+    test::FakeState state;
+    CHECK(wlbctl(state, "-j race list").out == "[]\n");
+    state.races.resize(3);
+    state.races[1].id = 1;
+    CHECK(nlohmann::json::parse(wlbctl(state, "-j race list").out)[1]["id"] == 1);
+    const auto lines = [](const std::string &text) {
+        return std::count(text.begin(), text.end(), '\n');
+    };
+    CHECK(lines(wlbctl(state, "race list").out) == 3);
+    auto outcome = wlbctl(state, "-j monitor --count 2");
+    CHECK(outcome.status == 0);
+    CHECK(lines(outcome.out) == 2);
+    CHECK(nlohmann::json::parse(split(outcome.out, '\n')[1])["id"] == 1);
+    CHECK(outcome.err == "wlbctl: monitor: some races were missed\n");
+    CHECK(lines(wlbctl(state, "monitor").out) == 3);
+}
+
+TEST_CASE("counters", "[cli]")
+{
+    test::FakeState state;
+    state.stats.counters = {{"syn_tagged", 12, "races"}, {"syn_retagged", 0, "again"}};
+    state.stats.flows = 1234;
+    CHECK(wlbctl(state, "stats").out == "syn_tagged    12  races\n"
+                                        "flows       1234  now: entries in the translation table\n"
+                                        "racing         0  now: of which without a winner yet\n"
+                                        "held           0  now: packets held for `equal`\n");
+    CHECK(wlbctl(state, "stats -a").out.find("syn_retagged     0  again\n") != std::string::npos);
+    CHECK(wlbctl(state, "-j stats").out ==
+          R"({"counters":{"syn_tagged":12,"syn_retagged":0},"flows":1234,"racing":0,"held":0})"
+          "\n");
+}
+
+TEST_CASE("a file is checked", "[cli]")
+{
+    const TemporaryFile good(to_toml(test::sample()));
+    const TemporaryFile bad("[[replica.origin]]\nserver = 1\nprots = [80]\n");
+    CHECK(wlbctl("check " + good.path()).status == 0);
+    CHECK(wlbctl("check " + good.path()).out.empty());
+    CHECK(wlbctl("-j check " + good.path()).out == "{\"errors\":[]}\n");
+    auto outcome = wlbctl("check " + bad.path());
+    CHECK(outcome.status == 1);
+    CHECK(outcome.err.find(bad.path() + ":2:10: ") != std::string::npos);
+    CHECK(outcome.err.find(bad.path() + ":3:1: ") != std::string::npos);
+    outcome = wlbctl("-j check " + bad.path());
+    CHECK(outcome.status == 1);
+    CHECK(nlohmann::json::parse(outcome.out)["errors"].size() == 5);
+    outcome = wlbctl("check /nonexistent/wlb.toml");
+    CHECK(outcome.status == 1);
+    CHECK(outcome.err == "wlbctl: /nonexistent/wlb.toml: No such file or directory\n");
+    CHECK(wlbctl("check /").status == 1);
+}
+
+TEST_CASE("a file is applied", "[cli]")
+{
+    test::FakeState state;
+    const TemporaryFile file(to_toml(test::sample()));
+    auto outcome = wlbctl(state, "apply --dry-run " + file.path());
+    CHECK(outcome.status == 0);
+    CHECK(outcome.out.find("+ service web\n") != std::string::npos);
+    CHECK(state.writes == 0);
+    CHECK(wlbctl(state, "apply " + file.path()).out == outcome.out);
+    CHECK(state.writes == 1);
+    CHECK(state.written_roles == WLB_ROLE_ALL);
+    CHECK(state.running.config == test::sample());
+    CHECK(wlbctl(state, "apply " + file.path()).out == "no change\n");
+    CHECK(wlbctl(state, "-j apply " + file.path()).out == "{\"changes\":[]}\n");
+    CHECK(state.writes == 1);
+
+    auto changed = test::sample();
+    changed.origins[0].race = Race::raw;
+    const TemporaryFile raw(to_toml(changed));
+    CHECK(wlbctl(state, "-j apply " + raw.path()).out ==
+          "{\"changes\":[\"~ origin www: race equal -> raw\"]}\n");
+    // The file is the whole truth: what it leaves out goes off.
+    const TemporaryFile empty("");
+    CHECK(wlbctl(state, "apply " + empty.path()).status == 0);
+    CHECK(state.running.config == Config{});
+}
+
+TEST_CASE("a file with an error applies nothing", "[cli]")
+{
+    test::FakeState state;
+    const TemporaryFile bad(to_toml(test::sample()) + "\nname = 'x'\n");
+    const auto outcome = wlbctl(state, "apply " + bad.path());
+    CHECK(outcome.status == 1);
+    CHECK(outcome.out.empty());
+    CHECK(state.writes == 0);
+}
+
+TEST_CASE("a file that the module refuses changes nothing and shows why", "[cli]")
+{
+    test::FakeState state;
+    state.refusal = Error{"origin \"www\": race: no (Invalid argument)", EINVAL};
+    const TemporaryFile file(to_toml(test::sample()));
+    const auto outcome = wlbctl(state, "apply " + file.path());
+    CHECK(outcome.status == 1);
+    CHECK(outcome.out.empty());
+    CHECK(outcome.err == "wlbctl: origin \"www\": race: no (Invalid argument)\n");
+}
+
+TEST_CASE("what runs is saved", "[cli]")
+{
+    test::FakeState state;
+    state.running.config = test::sample();
+    const TemporaryFile file("old");
+    CHECK(wlbctl(state, "save " + file.path()).status == 0);
+    CHECK(parse_config(file.text()).config == test::sample());
+    CHECK(wlbctl(state, "save").out == file.text());
+    CHECK(wlbctl(state, "apply " + file.path()).out == "no change\n");
+    CHECK(wlbctl(state, "save /nonexistent/wlb.toml").status == 1);
+}
+
+TEST_CASE("output that cannot be written is an error", "[cli]")
+{
+    test::FakeState state;
+    std::ostringstream out;
+    std::ostringstream err;
+    out.setstate(std::ios::badbit);
+    cli::Context context{out, err,
+                         [&](const std::string &) -> Result<std::unique_ptr<Kernel>> {
+                             return std::unique_ptr<Kernel>(
+                                 std::make_unique<test::FakeKernel>(state));
+                         },
+                         false, ""};
+    CHECK(cli::run(context, {"config", "defaults"}) == 1);
+    CHECK(err.str() == "wlbctl: cannot write the output\n");
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// A module made of memory, to run the commands against.
+#pragma once
+
+#include <linux/wlb.h>
+
+#include <cerrno>
+
+#include "wlb/kernel.h"
+
+namespace wlb::test {
+
+struct FakeState {
+    Running running;
+    int writes = 0;
+    int stale_writes = 0; // so many writes meet somebody else's change first
+    std::uint32_t written_roles = 0;
+    std::optional<Error> refusal;
+    std::vector<Flow> flows;
+    bool torn = false;
+    std::vector<RaceRecord> races;
+    Stats stats;
+    FlowFilter filter;
+    std::vector<std::string> busy_calls;
+};
+
+class FakeKernel final : public Kernel {
+public:
+    explicit FakeKernel(FakeState &state) : state_(state) {}
+
+    Result<Running> read_config() override { return state_.running; }
+
+    Status write_config(const Config &config, std::uint32_t roles,
+                        std::uint32_t generation) override
+    {
+        ++state_.writes;
+        if (state_.refusal)
+            return *state_.refusal;
+        if (state_.stale_writes > 0) {
+            --state_.stale_writes;
+            ++state_.running.generation;
+            Service other;
+            other.name = "other" + std::to_string(state_.running.generation);
+            other.ports = {static_cast<std::uint16_t>(10000 + state_.running.generation)};
+            other.any_replica = true;
+            state_.running.config.client_gateway.services.push_back(other);
+        }
+        if (generation != state_.running.generation)
+            return Error{"stale", ESTALE};
+        ++state_.running.generation;
+        state_.written_roles = roles;
+        if ((roles & WLB_ROLE_CLIENT_GATEWAY) != 0)
+            state_.running.config.client_gateway = config.client_gateway;
+        if ((roles & WLB_ROLE_SERVER_GATEWAY) != 0)
+            state_.running.config.origins = config.origins;
+        if ((roles & WLB_ROLE_REPLICA) != 0)
+            state_.running.config.served = config.served;
+        return Done{};
+    }
+
+    Status set_busy(bool busy, const std::optional<std::string> &name) override
+    {
+        if (name == "absent")
+            return Error{"No such file or directory", ENOENT};
+        state_.busy_calls.push_back((busy ? "on " : "off ") + name.value_or("all"));
+        return Done{};
+    }
+
+    Result<Dump> read_flows(const std::function<void(const Flow &)> &take) override
+    {
+        for (const auto &flow : state_.flows)
+            take(flow);
+        if (state_.refusal)
+            return *state_.refusal;
+        return state_.torn ? Dump::torn : Dump::consistent;
+    }
+
+    Result<std::uint32_t> flush_flows(const FlowFilter &filter) override
+    {
+        state_.filter = filter;
+        return static_cast<std::uint32_t>(state_.flows.size());
+    }
+
+    Result<Stats> read_stats() override { return state_.stats; }
+    Result<std::vector<RaceRecord>> read_races() override { return state_.races; }
+
+    Status watch_races(int /*stop_fd*/, const std::function<bool(const RaceRecord &)> &take,
+                       const std::function<void()> &lost) override
+    {
+        lost();
+        for (const auto &race : state_.races)
+            if (!take(race))
+                break;
+        return Done{};
+    }
+
+private:
+    FakeState &state_;
+};
+
+} // namespace wlb::test

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "wlb/config.h"
+
+#include <algorithm>
+
+namespace wlb {
+
+std::string default_name(const Address &server)
+{
+    auto name = server.text();
+    std::replace(name.begin(), name.end(), ':', '-');
+    return name;
+}
+
+const char *name_of(Race race)
+{
+    return race == Race::equal ? "equal" : "raw";
+}
+
+const char *name_of(Via via)
+{
+    return via == Via::ipip ? "ipip" : "gre";
+}
+
+Result<Race> parse_race(std::string_view text)
+{
+    if (text == "raw")
+        return Race::raw;
+    if (text == "equal")
+        return Race::equal;
+    return Error{"\"" + std::string(text) + "\" must be \"raw\" or \"equal\""};
+}
+
+Result<Via> parse_via(std::string_view text)
+{
+    if (text == "gre")
+        return Via::gre;
+    if (text == "ipip")
+        return Via::ipip;
+    return Error{"\"" + std::string(text) + "\" must be \"gre\" or \"ipip\""};
+}
+
+} // namespace wlb

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The configuration of one network namespace as passive data. Field for field
+// what include/uapi/linux/wlb.h carries; numbers are wide enough to hold what a
+// user wrote wrongly, so that validate() can say so.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "wlb/address.h"
+#include "wlb/duration.h"
+
+namespace wlb {
+
+struct Service {
+    std::string name;
+    std::vector<std::uint16_t> ports;
+    bool all_ports = false;
+    std::vector<Prefix> replicas;
+    bool any_replica = false;
+    std::vector<Prefix> never;
+
+    bool operator==(const Service &) const = default;
+};
+
+struct Timeouts {
+    seconds racing{70};
+    seconds tombstone{70};
+    seconds established{7440};
+    seconds closing{60};
+    seconds reset{10};
+
+    bool operator==(const Timeouts &) const = default;
+};
+
+struct ClientGateway {
+    std::vector<std::string> inside;
+    std::int64_t max_flows = 131072;
+    std::int64_t client_quota = 4096;
+    Timeouts timeouts;
+    std::vector<Service> services;
+
+    bool operator==(const ClientGateway &) const = default;
+};
+
+enum class Race : std::uint8_t { raw, equal };
+enum class Via : std::uint8_t { gre, ipip };
+
+struct Replica {
+    Address address;
+    Via via = Via::gre;
+    microseconds delay{0};
+
+    bool operator==(const Replica &) const = default;
+};
+
+struct Origin {
+    std::string name;
+    std::vector<Address> servers;
+    std::vector<std::uint16_t> ports;
+    Race race = Race::raw;
+    microseconds max_hold{200000};
+    std::vector<Replica> replicas;
+    std::optional<Address> source;
+    bool strip_tag = false;
+
+    bool operator==(const Origin &) const = default;
+};
+
+struct Served {
+    std::string name;
+    std::vector<Address> servers;
+    std::vector<std::uint16_t> ports;
+    std::optional<Address> local; // required; absent only until validate() says so
+    std::vector<Prefix> from;
+
+    bool operator==(const Served &) const = default;
+};
+
+// A role runs if it has an object: a service, an origin, a served origin.
+struct Config {
+    ClientGateway client_gateway;
+    std::vector<Origin> origins;
+    std::vector<Served> served;
+
+    bool operator==(const Config &) const = default;
+};
+
+// The name of a served origin that was given none: its first server's address.
+// Names have no colons, so IPv6 is written with dashes.
+std::string default_name(const Address &server);
+
+const char *name_of(Race race);
+const char *name_of(Via via);
+Result<Race> parse_race(std::string_view text);
+Result<Via> parse_via(std::string_view text);
+
+} // namespace wlb

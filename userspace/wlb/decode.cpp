@@ -1,0 +1,474 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/wlb.h>
+#include <netlink/attr.h>
+#include <netlink/genl/genl.h>
+
+#include <array>
+#include <cstring>
+
+#include "wlb/message.h"
+
+namespace wlb {
+
+namespace {
+
+// Reads attributes in turn and remembers whether any was malformed, so that
+// the decoders can be written as if none ever were.
+class Reader {
+public:
+    template <class Visit> void top(const nlmsghdr *message, Visit visit)
+    {
+        // libnl's readers take pointers that are not const and change nothing.
+        auto *const header = const_cast<nlmsghdr *>(message);
+        if (genlmsg_valid_hdr(header, 0) == 0) {
+            bad_ = true;
+            return;
+        }
+        auto *const body = genlmsg_hdr(header);
+        walk(genlmsg_attrdata(body, 0), genlmsg_attrlen(body, 0), visit);
+    }
+
+    template <class Visit> void nested(const nlattr *nest, Visit visit)
+    {
+        walk(static_cast<nlattr *>(nla_data(nest)), nla_len(nest), visit);
+    }
+
+    std::uint8_t u8(const nlattr *attribute) { return number<std::uint8_t>(attribute); }
+    std::uint16_t u16(const nlattr *attribute) { return number<std::uint16_t>(attribute); }
+    std::uint32_t u32(const nlattr *attribute) { return number<std::uint32_t>(attribute); }
+    std::uint64_t u64(const nlattr *attribute) { return number<std::uint64_t>(attribute); }
+
+    static std::string string(const nlattr *attribute)
+    {
+        const auto *text = static_cast<const char *>(nla_data(attribute));
+        return {text, strnlen(text, static_cast<std::size_t>(nla_len(attribute)))};
+    }
+
+    Address address(const nlattr *attribute)
+    {
+        const auto address =
+            Address::from_bytes(nla_data(attribute), static_cast<std::size_t>(nla_len(attribute)));
+        bad_ = bad_ || !address;
+        return address.value_or(Address());
+    }
+
+    std::vector<std::uint16_t> ports(const nlattr *attribute)
+    {
+        const auto size = static_cast<std::size_t>(nla_len(attribute));
+        std::vector<std::uint16_t> ports(size / sizeof(std::uint16_t));
+        bad_ = bad_ || size % sizeof(std::uint16_t) != 0;
+        if (!ports.empty())
+            std::memcpy(ports.data(), nla_data(attribute), ports.size() * sizeof(ports[0]));
+        return ports;
+    }
+
+    Prefix prefix(const nlattr *attribute)
+    {
+        Prefix prefix;
+        nested(attribute, [&](int type, const nlattr *a) {
+            if (type == WLB_PREFIX_A_ADDRESS)
+                prefix.address = address(a);
+            else if (type == WLB_PREFIX_A_LENGTH)
+                prefix.length = u8(a);
+        });
+        bad_ = bad_ || prefix.length > prefix.address.bits();
+        return prefix;
+    }
+
+    [[nodiscard]] bool bad() const { return bad_; }
+    void require(bool present) { bad_ = bad_ || !present; }
+
+private:
+    template <class Visit> void walk(nlattr *first, int length, Visit visit)
+    {
+        auto *attribute = first;
+        for (; nla_ok(attribute, length) != 0; attribute = nla_next(attribute, &length))
+            visit(nla_type(attribute), static_cast<const nlattr *>(attribute));
+    }
+
+    template <class T> T number(const nlattr *attribute)
+    {
+        T value = 0;
+        if (nla_len(attribute) == static_cast<int>(sizeof(T)))
+            std::memcpy(&value, nla_data(attribute), sizeof(T));
+        else
+            bad_ = true;
+        return value;
+    }
+
+    bool bad_ = false;
+};
+
+Error unreadable(const char *what)
+{
+    return Error{std::string("cannot read the module's ") + what +
+                 ": wlbctl and the wlb module are of different versions"};
+}
+
+void read(Reader &in, const nlattr *nest, ClientGateway &gateway)
+{
+    auto &t = gateway.timeouts;
+    in.nested(nest, [&](int type, const nlattr *a) {
+        switch (type) {
+        case WLB_CG_A_INSIDE:
+            gateway.inside.push_back(Reader::string(a));
+            break;
+        case WLB_CG_A_MAX_FLOWS:
+            gateway.max_flows = in.u32(a);
+            break;
+        case WLB_CG_A_CLIENT_QUOTA:
+            gateway.client_quota = in.u32(a);
+            break;
+        case WLB_CG_A_T_RACING:
+            t.racing = seconds(in.u32(a));
+            break;
+        case WLB_CG_A_T_TOMBSTONE:
+            t.tombstone = seconds(in.u32(a));
+            break;
+        case WLB_CG_A_T_ESTABLISHED:
+            t.established = seconds(in.u32(a));
+            break;
+        case WLB_CG_A_T_CLOSING:
+            t.closing = seconds(in.u32(a));
+            break;
+        case WLB_CG_A_T_RESET:
+            t.reset = seconds(in.u32(a));
+            break;
+        default:
+            break;
+        }
+    });
+}
+
+Service read_service(Reader &in, const nlattr *nest)
+{
+    Service service;
+    in.nested(nest, [&](int type, const nlattr *a) {
+        switch (type) {
+        case WLB_SERVICE_A_NAME:
+            service.name = Reader::string(a);
+            break;
+        case WLB_SERVICE_A_PORTS:
+            service.ports = in.ports(a);
+            break;
+        case WLB_SERVICE_A_ALL_PORTS:
+            service.all_ports = true;
+            break;
+        case WLB_SERVICE_A_REPLICA:
+            service.replicas.push_back(in.prefix(a));
+            break;
+        case WLB_SERVICE_A_ANY_REPLICA:
+            service.any_replica = true;
+            break;
+        case WLB_SERVICE_A_NEVER:
+            service.never.push_back(in.prefix(a));
+            break;
+        default:
+            break;
+        }
+    });
+    return service;
+}
+
+Replica read_replica(Reader &in, const nlattr *nest)
+{
+    Replica replica;
+    in.nested(nest, [&](int type, const nlattr *a) {
+        if (type == WLB_REPLICA_A_ADDRESS)
+            replica.address = in.address(a);
+        else if (type == WLB_REPLICA_A_VIA)
+            replica.via = in.u8(a) == WLB_VIA_IPIP ? Via::ipip : Via::gre;
+        else if (type == WLB_REPLICA_A_DELAY)
+            replica.delay = microseconds(in.u32(a));
+    });
+    return replica;
+}
+
+Origin read_origin(Reader &in, const nlattr *nest)
+{
+    Origin origin;
+    in.nested(nest, [&](int type, const nlattr *a) {
+        switch (type) {
+        case WLB_ORIGIN_A_NAME:
+            origin.name = Reader::string(a);
+            break;
+        case WLB_ORIGIN_A_SERVER:
+            origin.servers.push_back(in.address(a));
+            break;
+        case WLB_ORIGIN_A_PORTS:
+            origin.ports = in.ports(a);
+            break;
+        case WLB_ORIGIN_A_RACE:
+            origin.race = in.u8(a) == WLB_RACE_EQUAL ? Race::equal : Race::raw;
+            break;
+        case WLB_ORIGIN_A_MAX_HOLD:
+            origin.max_hold = microseconds(in.u32(a));
+            break;
+        case WLB_ORIGIN_A_REPLICA:
+            origin.replicas.push_back(read_replica(in, a));
+            break;
+        case WLB_ORIGIN_A_SOURCE:
+            origin.source = in.address(a);
+            break;
+        case WLB_ORIGIN_A_STRIP:
+            origin.strip_tag = true;
+            break;
+        default:
+            break;
+        }
+    });
+    return origin;
+}
+
+Served read_served(Reader &in, const nlattr *nest, bool &busy)
+{
+    Served served;
+    in.nested(nest, [&](int type, const nlattr *a) {
+        switch (type) {
+        case WLB_SERVED_A_NAME:
+            served.name = Reader::string(a);
+            break;
+        case WLB_SERVED_A_SERVER:
+            served.servers.push_back(in.address(a));
+            break;
+        case WLB_SERVED_A_PORTS:
+            served.ports = in.ports(a);
+            break;
+        case WLB_SERVED_A_LOCAL:
+            served.local = in.address(a);
+            break;
+        case WLB_SERVED_A_FROM:
+            served.from.push_back(in.prefix(a));
+            break;
+        case WLB_SERVED_A_BUSY:
+            busy = in.u8(a) != 0;
+            break;
+        default:
+            break;
+        }
+    });
+    return served;
+}
+
+std::vector<Counter> all_counters()
+{
+    std::vector<Counter> counters;
+#define WLB_STAT_COUNTER(name, text) counters.push_back({#name, 0, text});
+    WLB_STATS(WLB_STAT_COUNTER)
+#undef WLB_STAT_COUNTER
+    return counters;
+}
+
+void read_counters(Reader &in, const nlattr *nest, std::vector<Counter> &counters)
+{
+    in.nested(nest, [&](int type, const nlattr *a) {
+        if (type < 1)
+            return;
+        const auto index = static_cast<std::size_t>(type - 1);
+        if (index < __WLB_STAT_MAX)
+            counters[index].value = in.u64(a);
+        else
+            counters.push_back(
+                {"counter-" + std::to_string(type), in.u64(a), "unknown to this wlbctl"});
+    });
+}
+
+Answer read_answer(Reader &in, const nlattr *nest)
+{
+    Answer answer;
+    in.nested(nest, [&](int type, const nlattr *a) {
+        if (type == WLB_ANSWER_A_ADDRESS)
+            answer.address = in.address(a);
+        else if (type == WLB_ANSWER_A_DELAY)
+            answer.delay_us = in.u32(a);
+        else if (type == WLB_ANSWER_A_WON)
+            answer.won = true;
+    });
+    return answer;
+}
+
+} // namespace
+
+std::optional<Address> RaceRecord::winner() const
+{
+    for (const auto &answer : answers)
+        if (answer.won)
+            return answer.address;
+    return std::nullopt;
+}
+
+Status decode_config(const nlmsghdr *message, Running &running)
+{
+    Reader in;
+    in.top(message, [&](int type, const nlattr *a) {
+        switch (type) {
+        case WLB_A_GENERATION:
+            running.generation = in.u32(a);
+            break;
+        case WLB_A_ROLES:
+            running.roles = in.u32(a);
+            break;
+        case WLB_A_CLIENT_GATEWAY:
+            read(in, a, running.config.client_gateway);
+            break;
+        case WLB_A_SERVICE:
+            running.config.client_gateway.services.push_back(read_service(in, a));
+            break;
+        case WLB_A_ORIGIN:
+            running.config.origins.push_back(read_origin(in, a));
+            break;
+        case WLB_A_SERVED: {
+            bool busy = false;
+            running.config.served.push_back(read_served(in, a, busy));
+            if (busy)
+                running.busy.insert(running.config.served.back().name);
+            break;
+        }
+        default:
+            break;
+        }
+    });
+    if (in.bad())
+        return unreadable("configuration");
+    return Done{};
+}
+
+Result<Flow> decode_flow(const nlmsghdr *message)
+{
+    Reader in;
+    Flow flow;
+    auto &tuple = flow.tuple;
+    bool present = false;
+    const auto visit = [&](int type, const nlattr *a) {
+        switch (type) {
+        case WLB_FLOW_A_CLIENT:
+            tuple.client = in.address(a);
+            break;
+        case WLB_FLOW_A_CLIENT_PORT:
+            tuple.client_port = in.u16(a);
+            break;
+        case WLB_FLOW_A_SERVER:
+            tuple.server = in.address(a);
+            break;
+        case WLB_FLOW_A_SERVER_PORT:
+            tuple.server_port = in.u16(a);
+            break;
+        case WLB_FLOW_A_WINNER:
+            flow.winner = in.address(a);
+            break;
+        case WLB_FLOW_A_STATE:
+            flow.state = in.u8(a);
+            break;
+        case WLB_FLOW_A_EXPIRES:
+            flow.expires_ms = in.u32(a);
+            break;
+        case WLB_FLOW_A_ISN:
+            flow.isn = in.u32(a);
+            break;
+        default:
+            break;
+        }
+    };
+    in.top(message, [&](int type, const nlattr *a) {
+        if (type != WLB_A_FLOW)
+            return;
+        present = true;
+        in.nested(a, visit);
+    });
+    in.require(present);
+    if (in.bad())
+        return unreadable("flows");
+    return flow;
+}
+
+Result<RaceRecord> decode_race(const nlmsghdr *message)
+{
+    Reader in;
+    RaceRecord race;
+    auto &tuple = race.tuple;
+    bool present = false;
+    const auto visit = [&](int type, const nlattr *a) {
+        switch (type) {
+        case WLB_RACE_A_ID:
+            race.id = in.u64(a);
+            break;
+        case WLB_RACE_A_CLIENT:
+            tuple.client = in.address(a);
+            break;
+        case WLB_RACE_A_CLIENT_PORT:
+            tuple.client_port = in.u16(a);
+            break;
+        case WLB_RACE_A_SERVER:
+            tuple.server = in.address(a);
+            break;
+        case WLB_RACE_A_SERVER_PORT:
+            tuple.server_port = in.u16(a);
+            break;
+        case WLB_RACE_A_TIME:
+            race.time_ns = in.u64(a);
+            break;
+        case WLB_RACE_A_ANSWER:
+            race.answers.push_back(read_answer(in, a));
+            break;
+        default:
+            break;
+        }
+    };
+    in.top(message, [&](int type, const nlattr *a) {
+        if (type != WLB_A_RACE)
+            return;
+        present = true;
+        in.nested(a, visit);
+    });
+    in.require(present);
+    if (in.bad())
+        return unreadable("races");
+    return race;
+}
+
+Result<Stats> decode_stats(const nlmsghdr *message)
+{
+    Reader in;
+    Stats stats;
+    stats.counters = all_counters();
+    bool present = false;
+    in.top(message, [&](int type, const nlattr *a) {
+        switch (type) {
+        case WLB_A_STATS:
+            present = true;
+            read_counters(in, a, stats.counters);
+            break;
+        case WLB_A_FLOWS:
+            stats.flows = in.u32(a);
+            break;
+        case WLB_A_RACING:
+            stats.racing = in.u32(a);
+            break;
+        case WLB_A_HELD:
+            stats.held = in.u32(a);
+            break;
+        default:
+            break;
+        }
+    });
+    in.require(present);
+    if (in.bad())
+        return unreadable("counters");
+    return stats;
+}
+
+Result<std::uint32_t> decode_count(const nlmsghdr *message)
+{
+    Reader in;
+    std::optional<std::uint32_t> count;
+    in.top(message, [&](int type, const nlattr *a) {
+        if (type == WLB_A_COUNT)
+            count = in.u32(a);
+    });
+    in.require(count.has_value());
+    if (in.bad())
+        return unreadable("count");
+    return *count;
+}
+
+} // namespace wlb

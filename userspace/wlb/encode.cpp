@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/wlb.h>
+#include <netlink/attr.h>
+#include <netlink/genl/genl.h>
+
+#include <cerrno>
+#include <functional>
+
+#include "wlb/message.h"
+
+namespace wlb {
+
+namespace {
+
+// Adds attributes until one does not fit; libnl's messages do not grow.
+class Writer {
+public:
+    explicit Writer(nl_msg *message) : message_(message) {}
+
+    void u8(int type, std::uint8_t value) { keep(nla_put_u8(message_, type, value)); }
+    void u32(int type, std::int64_t value)
+    {
+        keep(nla_put_u32(message_, type, static_cast<std::uint32_t>(value)));
+    }
+    void flag(int type) { keep(nla_put_flag(message_, type)); }
+    void string(int type, const std::string &value)
+    {
+        keep(nla_put_string(message_, type, value.c_str()));
+    }
+    void address(int type, const Address &value)
+    {
+        keep(nla_put(message_, type, value.size(), value.data()));
+    }
+    void ports(int type, const std::vector<std::uint16_t> &ports)
+    {
+        keep(nla_put(message_, type, static_cast<int>(ports.size() * sizeof(ports[0])),
+                     ports.data()));
+    }
+    void prefix(int type, const Prefix &prefix)
+    {
+        nest(type, [&] {
+            address(WLB_PREFIX_A_ADDRESS, prefix.address);
+            u8(WLB_PREFIX_A_LENGTH, prefix.length);
+        });
+    }
+    template <class Fill> void nest(int type, Fill fill)
+    {
+        auto *const start = nla_nest_start(message_, type | NLA_F_NESTED);
+        if (start == nullptr) {
+            full_ = true;
+            return;
+        }
+        fill();
+        keep(nla_nest_end(message_, start));
+    }
+    [[nodiscard]] bool full() const { return full_; }
+
+private:
+    void keep(int error) { full_ = full_ || error < 0; }
+
+    nl_msg *message_;
+    bool full_ = false;
+};
+
+constexpr std::size_t largest_message = std::size_t{64} << 20;
+
+Result<Message> build(int family, std::uint8_t command, int flags,
+                      const std::function<void(Writer &)> &fill)
+{
+    for (std::size_t size = 4096; size <= largest_message; size *= 2) {
+        Message message(nlmsg_alloc_size(size));
+        if (!message || genlmsg_put(message.get(), NL_AUTO_PORT, NL_AUTO_SEQ, family, 0, flags,
+                                    command, WLB_GENL_VERSION) == nullptr)
+            return Error{"out of memory", ENOMEM};
+        Writer writer(message.get());
+        fill(writer);
+        if (!writer.full())
+            return message;
+    }
+    return Error{"the request is too large", EMSGSIZE};
+}
+
+void put(Writer &out, const ClientGateway &gateway)
+{
+    out.nest(WLB_A_CLIENT_GATEWAY, [&] {
+        for (const auto &name : gateway.inside)
+            out.string(WLB_CG_A_INSIDE, name);
+        out.u32(WLB_CG_A_MAX_FLOWS, gateway.max_flows);
+        out.u32(WLB_CG_A_CLIENT_QUOTA, gateway.client_quota);
+        out.u32(WLB_CG_A_T_RACING, gateway.timeouts.racing.count());
+        out.u32(WLB_CG_A_T_TOMBSTONE, gateway.timeouts.tombstone.count());
+        out.u32(WLB_CG_A_T_ESTABLISHED, gateway.timeouts.established.count());
+        out.u32(WLB_CG_A_T_CLOSING, gateway.timeouts.closing.count());
+        out.u32(WLB_CG_A_T_RESET, gateway.timeouts.reset.count());
+    });
+}
+
+void put(Writer &out, const Service &service)
+{
+    out.nest(WLB_A_SERVICE, [&] {
+        out.string(WLB_SERVICE_A_NAME, service.name);
+        if (service.all_ports)
+            out.flag(WLB_SERVICE_A_ALL_PORTS);
+        else
+            out.ports(WLB_SERVICE_A_PORTS, service.ports);
+        if (service.any_replica)
+            out.flag(WLB_SERVICE_A_ANY_REPLICA);
+        for (const auto &prefix : service.replicas)
+            out.prefix(WLB_SERVICE_A_REPLICA, prefix);
+        for (const auto &prefix : service.never)
+            out.prefix(WLB_SERVICE_A_NEVER, prefix);
+    });
+}
+
+void put(Writer &out, const Origin &origin)
+{
+    out.nest(WLB_A_ORIGIN, [&] {
+        out.string(WLB_ORIGIN_A_NAME, origin.name);
+        for (const auto &server : origin.servers)
+            out.address(WLB_ORIGIN_A_SERVER, server);
+        out.ports(WLB_ORIGIN_A_PORTS, origin.ports);
+        out.u8(WLB_ORIGIN_A_RACE, origin.race == Race::equal ? WLB_RACE_EQUAL : WLB_RACE_RAW);
+        out.u32(WLB_ORIGIN_A_MAX_HOLD, origin.max_hold.count());
+        for (const auto &replica : origin.replicas)
+            out.nest(WLB_ORIGIN_A_REPLICA, [&] {
+                out.address(WLB_REPLICA_A_ADDRESS, replica.address);
+                out.u8(WLB_REPLICA_A_VIA, replica.via == Via::ipip ? WLB_VIA_IPIP : WLB_VIA_GRE);
+                out.u32(WLB_REPLICA_A_DELAY, replica.delay.count());
+            });
+        if (origin.source)
+            out.address(WLB_ORIGIN_A_SOURCE, *origin.source);
+        if (origin.strip_tag)
+            out.flag(WLB_ORIGIN_A_STRIP);
+    });
+}
+
+void put(Writer &out, const Served &served)
+{
+    out.nest(WLB_A_SERVED, [&] {
+        out.string(WLB_SERVED_A_NAME, served.name);
+        for (const auto &server : served.servers)
+            out.address(WLB_SERVED_A_SERVER, server);
+        out.ports(WLB_SERVED_A_PORTS, served.ports);
+        if (served.local)
+            out.address(WLB_SERVED_A_LOCAL, *served.local);
+        for (const auto &prefix : served.from)
+            out.prefix(WLB_SERVED_A_FROM, prefix);
+    });
+}
+
+} // namespace
+
+Result<Message> make_request(int family, std::uint8_t command, int flags)
+{
+    return build(family, command, flags, [](Writer &) {});
+}
+
+Result<Message> encode_config(int family, const Config &config, std::uint32_t roles,
+                              std::optional<std::uint32_t> generation)
+{
+    return build(family, WLB_CMD_CONF_SET, 0, [&](Writer &out) {
+        out.u32(WLB_A_ROLES, roles);
+        if (generation)
+            out.u32(WLB_A_GENERATION, *generation);
+        const auto &gateway = config.client_gateway;
+        if ((roles & WLB_ROLE_CLIENT_GATEWAY) != 0 && !gateway.services.empty()) {
+            put(out, gateway);
+            for (const auto &service : gateway.services)
+                put(out, service);
+        }
+        if ((roles & WLB_ROLE_SERVER_GATEWAY) != 0)
+            for (const auto &origin : config.origins)
+                put(out, origin);
+        if ((roles & WLB_ROLE_REPLICA) != 0)
+            for (const auto &served : config.served)
+                put(out, served);
+    });
+}
+
+Result<Message> encode_busy(int family, bool busy, const std::optional<std::string> &name)
+{
+    return build(family, WLB_CMD_BUSY_SET, 0, [&](Writer &out) {
+        out.u8(WLB_A_BUSY, busy ? 1 : 0);
+        if (name)
+            out.string(WLB_A_NAME, *name);
+    });
+}
+
+Result<Message> encode_flush(int family, const FlowFilter &filter)
+{
+    return build(family, WLB_CMD_FLOW_FLUSH, 0, [&](Writer &out) {
+        if (!filter.client && !filter.server && !filter.winner)
+            return; // no filter at all: every flow
+        out.nest(WLB_A_FLOW, [&] {
+            if (filter.client)
+                out.address(WLB_FLOW_A_CLIENT, *filter.client);
+            if (filter.server)
+                out.address(WLB_FLOW_A_SERVER, *filter.server);
+            if (filter.winner)
+                out.address(WLB_FLOW_A_WINNER, *filter.winner);
+        });
+    });
+}
+
+} // namespace wlb

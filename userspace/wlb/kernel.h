@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What wlbctl asks of the module, behind an interface so that the commands can
+// be tested without one.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "wlb/config.h"
+#include "wlb/message.h"
+#include "wlb/records.h"
+
+namespace wlb {
+
+// A dump that was not read from one consistent state.
+enum class Dump : std::uint8_t { consistent, torn };
+
+class Kernel {
+public:
+    Kernel() = default;
+    Kernel(const Kernel &) = delete;
+    Kernel &operator=(const Kernel &) = delete;
+    virtual ~Kernel() = default;
+
+    virtual Result<Running> read_config() = 0;
+    // Replaces `roles`; Error::code is ESTALE if `generation` does not run any more.
+    virtual Status write_config(const Config &config, std::uint32_t roles,
+                                std::uint32_t generation) = 0;
+    virtual Status set_busy(bool busy, const std::optional<std::string> &name) = 0;
+    // Hands out flows as they are read, so that a million of them need no memory.
+    virtual Result<Dump> read_flows(const std::function<void(const Flow &)> &take) = 0;
+    virtual Result<std::uint32_t> flush_flows(const FlowFilter &filter) = 0;
+    virtual Result<Stats> read_stats() = 0;
+    virtual Result<std::vector<RaceRecord>> read_races() = 0; // sorted by id
+    // Until `take` returns false or `stop_fd` can be read. `lost` is called
+    // when races came faster than they were taken.
+    virtual Status watch_races(int stop_fd, const std::function<bool(const RaceRecord &)> &take,
+                               const std::function<void()> &lost) = 0;
+};
+
+// Enters the network namespace /run/netns/`netns` first, unless it is empty.
+Result<std::unique_ptr<Kernel>> connect_kernel(const std::string &netns);
+
+// Reads, changes, writes `roles`; tries anew if somebody else was faster.
+// `change` may be called several times; false from it: nothing to write.
+Status update_config(Kernel &kernel, std::uint32_t roles,
+                     const std::function<Result<bool>(Config &)> &change);
+
+} // namespace wlb

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// include/uapi/linux/wlb.h on the wire: requests built, replies read. No I/O.
+#pragma once
+
+#include <netlink/msg.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "wlb/config.h"
+#include "wlb/records.h"
+
+namespace wlb {
+
+struct MessageDeleter {
+    void operator()(nl_msg *message) const { nlmsg_free(message); }
+};
+using Message = std::unique_ptr<nl_msg, MessageDeleter>;
+
+// A configuration as it runs.
+struct Running {
+    std::uint32_t generation = 0;
+    std::uint32_t roles = 0;
+    Config config;
+    std::set<std::string> busy; // names of served origins
+};
+
+// A request without attributes; `flags` are NLM_F_DUMP or 0.
+Result<Message> make_request(int family, std::uint8_t command, int flags = 0);
+
+// `config` must have passed validate(). Only the objects of `roles` go in.
+Result<Message> encode_config(int family, const Config &config, std::uint32_t roles,
+                              std::optional<std::uint32_t> generation);
+Result<Message> encode_busy(int family, bool busy, const std::optional<std::string> &name);
+Result<Message> encode_flush(int family, const FlowFilter &filter);
+
+// Adds what one message of a configuration dump carries.
+Status decode_config(const nlmsghdr *message, Running &running);
+Result<Flow> decode_flow(const nlmsghdr *message);
+Result<RaceRecord> decode_race(const nlmsghdr *message);
+Result<Stats> decode_stats(const nlmsghdr *message);
+Result<std::uint32_t> decode_count(const nlmsghdr *message);
+
+// What a NLMSG_ERROR says: the errno's text and, if the kernel gave them, the
+// sentence and the attribute of the extended ack, named after `request`.
+Error decode_refusal(const nlmsghdr *error, const nlmsghdr *request);
+// The same for the end of a dump that failed halfway; code 0 if it did not.
+Error decode_dump_end(const nlmsghdr *done);
+
+} // namespace wlb

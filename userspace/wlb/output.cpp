@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "wlb/output.h"
+
+#include <linux/wlb.h>
+
+#include <array>
+#include <cstdio>
+#include <ctime>
+
+namespace wlb {
+
+namespace {
+
+std::string state_name(std::uint8_t state)
+{
+    static constexpr std::array<const char *, __WLB_FLOW_STATE_MAX> names{"racing", "won",
+                                                                          "tombstone", "closing"};
+    return state < names.size() ? names.at(state) : "state-" + std::to_string(state);
+}
+
+std::string fraction(std::uint64_t thousandths, const char *unit)
+{
+    std::array<char, 40> text{};
+    std::snprintf(text.data(), text.size(), "%llu.%03llu%s",
+                  static_cast<unsigned long long>(thousandths / 1000),
+                  static_cast<unsigned long long>(thousandths % 1000), unit);
+    return text.data();
+}
+
+std::string utc(std::uint64_t time_ns)
+{
+    const auto second = static_cast<std::time_t>(time_ns / 1000000000);
+    std::tm parts{};
+    gmtime_r(&second, &parts);
+    std::array<char, 32> date{};
+    std::strftime(date.data(), date.size(), "%Y-%m-%dT%H:%M:%S", &parts);
+    std::array<char, 16> micro{};
+    std::snprintf(micro.data(), micro.size(), ".%06uZ",
+                  static_cast<unsigned>(time_ns % 1000000000 / 1000));
+    return std::string(date.data()) + micro.data();
+}
+
+std::string to_text(const Tuple &tuple)
+{
+    return endpoint(tuple.client, tuple.client_port) + " > " +
+           endpoint(tuple.server, tuple.server_port);
+}
+
+Json to_json(const std::optional<Address> &address)
+{
+    return address ? Json(address->text()) : Json(nullptr);
+}
+
+template <class Items> Json texts(const Items &items)
+{
+    auto array = Json::array();
+    for (const auto &item : items)
+        array.push_back(item.text());
+    return array;
+}
+
+void add(Json &object, const Tuple &tuple)
+{
+    object["client"] = tuple.client.text();
+    object["client_port"] = tuple.client_port;
+    object["server"] = tuple.server.text();
+    object["server_port"] = tuple.server_port;
+}
+
+} // namespace
+
+std::string to_text(const Flow &flow)
+{
+    return to_text(flow.tuple) + " winner " + (flow.winner ? flow.winner->text() : "none") +
+           " state " + state_name(flow.state) + " expires " + fraction(flow.expires_ms, "s") +
+           " isn " + std::to_string(flow.isn);
+}
+
+std::string to_text(const RaceRecord &race)
+{
+    const auto winner = race.winner();
+    auto text = "#" + std::to_string(race.id) + " " + utc(race.time_ns) + " " +
+                to_text(race.tuple) + " winner " + (winner ? winner->text() : "none");
+    for (const auto &answer : race.answers)
+        text += " answer " + answer.address.text() + " " + fraction(answer.delay_us, "ms");
+    return text;
+}
+
+Json to_json(const Flow &flow)
+{
+    auto object = Json::object();
+    add(object, flow.tuple);
+    object["winner"] = to_json(flow.winner);
+    object["state"] = state_name(flow.state);
+    object["expires_ms"] = flow.expires_ms;
+    object["isn"] = flow.isn;
+    return object;
+}
+
+Json to_json(const RaceRecord &race)
+{
+    auto object = Json::object();
+    object["id"] = race.id;
+    object["time_ns"] = race.time_ns;
+    add(object, race.tuple);
+    object["winner"] = to_json(race.winner());
+    object["answers"] = Json::array();
+    for (const auto &answer : race.answers)
+        object["answers"].push_back({{"address", answer.address.text()},
+                                     {"delay_us", answer.delay_us},
+                                     {"won", answer.won}});
+    return object;
+}
+
+Json to_json(const Stats &stats)
+{
+    auto object = Json::object();
+    object["counters"] = Json::object();
+    for (const auto &counter : stats.counters)
+        object["counters"][counter.name] = counter.value;
+    object["flows"] = stats.flows;
+    object["racing"] = stats.racing;
+    object["held"] = stats.held;
+    return object;
+}
+
+Json to_json(const Service &service)
+{
+    return {
+        {"name", service.name},
+        {"ports", service.all_ports ? Json("all") : Json(service.ports)},
+        {"replicas", service.any_replica ? Json("any") : texts(service.replicas)},
+        {"never", texts(service.never)},
+    };
+}
+
+Json to_json(const Origin &origin)
+{
+    auto replicas = Json::array();
+    for (const auto &replica : origin.replicas)
+        replicas.push_back({{"address", replica.address.text()},
+                            {"via", name_of(replica.via)},
+                            {"delay_us", replica.delay.count()}});
+    return {
+        {"name", origin.name},
+        {"server", texts(origin.servers)},
+        {"ports", origin.ports},
+        {"race", name_of(origin.race)},
+        {"max_hold_us", origin.max_hold.count()},
+        {"replicas", replicas},
+        {"source", to_json(origin.source)},
+        {"strip_tag", origin.strip_tag},
+    };
+}
+
+Json to_json(const Served &served, bool busy)
+{
+    return {
+        {"name", served.name},   {"server", texts(served.servers)},
+        {"ports", served.ports}, {"local", to_json(served.local)},
+        {"return", "nat"},       {"clones_from", texts(served.from)},
+        {"busy", busy},
+    };
+}
+
+} // namespace wlb

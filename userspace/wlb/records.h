@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What the kernel reports: flows, races, counters.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "wlb/address.h"
+
+namespace wlb {
+
+// The four-tuple that flows and races have in common.
+struct Tuple {
+    Address client;
+    std::uint16_t client_port = 0;
+    Address server;
+    std::uint16_t server_port = 0;
+};
+
+struct Flow {
+    Tuple tuple;
+    std::optional<Address> winner;
+    std::uint8_t state = 0; // enum wlb_flow_state
+    std::uint32_t expires_ms = 0;
+    std::uint32_t isn = 0;
+};
+
+struct FlowFilter {
+    std::optional<Address> client;
+    std::optional<Address> server;
+    std::optional<Address> winner;
+};
+
+struct Answer {
+    Address address;
+    std::uint32_t delay_us = 0;
+    bool won = false;
+};
+
+struct RaceRecord {
+    std::uint64_t id = 0;
+    std::uint64_t time_ns = 0;
+    Tuple tuple;
+    std::vector<Answer> answers;
+
+    [[nodiscard]] std::optional<Address> winner() const;
+};
+
+struct Counter {
+    std::string name;
+    std::uint64_t value = 0;
+    std::string meaning;
+};
+
+struct Stats {
+    std::vector<Counter> counters; // in the order of WLB_STATS, then unknown ones
+    std::uint32_t flows = 0;
+    std::uint32_t racing = 0;
+    std::uint32_t held = 0;
+};
+
+} // namespace wlb

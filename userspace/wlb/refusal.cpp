@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The extended ack of a refused request. libnl 3.7 hands out the errno alone.
+#include <linux/genetlink.h>
+#include <linux/netlink.h>
+#include <linux/wlb.h>
+#include <netlink/attr.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <optional>
+
+#include "wlb/message.h"
+
+namespace wlb {
+
+namespace {
+
+// How an attribute is called in the file and on the command line, and what its
+// nest holds. Null: not to be named.
+struct AttributeName {
+    const char *name = nullptr;
+    const AttributeName *nest = nullptr;
+    int name_attribute = 0; // type of the string that names an object of this nest
+};
+
+template <std::size_t N> using Names = std::array<AttributeName, N>;
+
+constexpr auto client_gateway_names = [] {
+    Names<WLB_CG_A_MAX + 1> names{};
+    names[WLB_CG_A_INSIDE].name = "inside";
+    names[WLB_CG_A_MAX_FLOWS].name = "max-flows";
+    names[WLB_CG_A_CLIENT_QUOTA].name = "client-quota";
+    names[WLB_CG_A_T_RACING].name = "timeouts.racing";
+    names[WLB_CG_A_T_TOMBSTONE].name = "timeouts.tombstone";
+    names[WLB_CG_A_T_ESTABLISHED].name = "timeouts.established";
+    names[WLB_CG_A_T_CLOSING].name = "timeouts.closing";
+    names[WLB_CG_A_T_RESET].name = "timeouts.reset";
+    return names;
+}();
+
+constexpr auto service_names = [] {
+    Names<WLB_SERVICE_A_MAX + 1> names{};
+    names[WLB_SERVICE_A_NAME].name = "name";
+    names[WLB_SERVICE_A_PORTS].name = "ports";
+    names[WLB_SERVICE_A_ALL_PORTS].name = "ports";
+    names[WLB_SERVICE_A_REPLICA].name = "replicas";
+    names[WLB_SERVICE_A_ANY_REPLICA].name = "replicas";
+    names[WLB_SERVICE_A_NEVER].name = "never";
+    return names;
+}();
+
+constexpr auto replica_names = [] {
+    Names<WLB_REPLICA_A_MAX + 1> names{};
+    names[WLB_REPLICA_A_ADDRESS].name = "address";
+    names[WLB_REPLICA_A_VIA].name = "via";
+    names[WLB_REPLICA_A_DELAY].name = "delay";
+    return names;
+}();
+
+constexpr auto origin_names = [] {
+    Names<WLB_ORIGIN_A_MAX + 1> names{};
+    names[WLB_ORIGIN_A_NAME].name = "name";
+    names[WLB_ORIGIN_A_SERVER].name = "server";
+    names[WLB_ORIGIN_A_PORTS].name = "ports";
+    names[WLB_ORIGIN_A_RACE].name = "race";
+    names[WLB_ORIGIN_A_MAX_HOLD].name = "max-hold";
+    names[WLB_ORIGIN_A_REPLICA] = {"replicas", replica_names.data(), 0};
+    names[WLB_ORIGIN_A_SOURCE].name = "source";
+    names[WLB_ORIGIN_A_STRIP].name = "strip-tag";
+    return names;
+}();
+
+constexpr auto served_names = [] {
+    Names<WLB_SERVED_A_MAX + 1> names{};
+    names[WLB_SERVED_A_NAME].name = "name";
+    names[WLB_SERVED_A_SERVER].name = "server";
+    names[WLB_SERVED_A_PORTS].name = "ports";
+    names[WLB_SERVED_A_LOCAL].name = "local";
+    names[WLB_SERVED_A_FROM].name = "clones-from";
+    return names;
+}();
+
+constexpr auto top_names = [] {
+    Names<WLB_A_MAX + 1> names{};
+    names[WLB_A_GENERATION].name = "generation";
+    names[WLB_A_ROLES].name = "roles";
+    names[WLB_A_CLIENT_GATEWAY] = {"client-gateway", client_gateway_names.data(), 0};
+    names[WLB_A_SERVICE] = {"service", service_names.data(), WLB_SERVICE_A_NAME};
+    names[WLB_A_ORIGIN] = {"origin", origin_names.data(), WLB_ORIGIN_A_NAME};
+    names[WLB_A_SERVED] = {"replica", served_names.data(), WLB_SERVED_A_NAME};
+    names[WLB_A_NAME].name = "name";
+    names[WLB_A_BUSY].name = "busy";
+    names[WLB_A_FLOW].name = "flow";
+    return names;
+}();
+
+int most(const AttributeName *nest)
+{
+    if (nest == client_gateway_names.data())
+        return WLB_CG_A_MAX;
+    if (nest == service_names.data())
+        return WLB_SERVICE_A_MAX;
+    if (nest == origin_names.data())
+        return WLB_ORIGIN_A_MAX;
+    if (nest == replica_names.data())
+        return WLB_REPLICA_A_MAX;
+    return nest == served_names.data() ? WLB_SERVED_A_MAX : WLB_A_MAX;
+}
+
+const nlattr *find(const nlattr *first, int length, int type)
+{
+    return nla_find(const_cast<nlattr *>(first), length, type);
+}
+
+std::string text_of(const nlattr *string)
+{
+    const auto *const text = static_cast<const char *>(nla_data(string));
+    return {text, strnlen(text, static_cast<std::size_t>(nla_len(string)))};
+}
+
+// The names on the way to the attribute that starts at or contains `target`.
+std::string path_to(const char *target, const nlattr *first, int length, const AttributeName *names)
+{
+    for (auto *a = const_cast<nlattr *>(first); nla_ok(a, length) != 0; a = nla_next(a, &length)) {
+        const auto *const start = reinterpret_cast<const char *>(a);
+        if (target < start || target >= start + a->nla_len)
+            continue;
+        if (nla_type(a) > most(names) || names[nla_type(a)].name == nullptr)
+            return "";
+        const auto &entry = names[nla_type(a)];
+        std::string path = entry.name;
+        if (entry.nest == nullptr)
+            return path;
+        const auto *const inner = static_cast<const nlattr *>(nla_data(a));
+        const auto *const name =
+            entry.name_attribute != 0 ? find(inner, nla_len(a), entry.name_attribute) : nullptr;
+        if (name != nullptr)
+            path.append(" \"").append(text_of(name)).append("\"");
+        const auto rest = path_to(target, inner, nla_len(a), entry.nest);
+        if (!rest.empty())
+            path.append(": ").append(rest);
+        return path;
+    }
+    return "";
+}
+
+std::string attribute_at(const nlmsghdr *request, std::uint32_t offset)
+{
+    if (request == nullptr || offset >= request->nlmsg_len)
+        return "";
+    const auto *const start = reinterpret_cast<const char *>(request);
+    const auto header = static_cast<std::uint32_t>(NLMSG_LENGTH(GENL_HDRLEN));
+    return path_to(start + offset, reinterpret_cast<const nlattr *>(start + header),
+                   static_cast<int>(request->nlmsg_len - header), top_names.data());
+}
+
+// `text` is the extended ack, empty if there is none: then the errno says why.
+Error explain(int code, const std::string &text, const std::string &attribute)
+{
+    std::string why = text;
+    // The module's sentence tends to begin with the field, as the attribute ends.
+    const auto last = attribute.rfind(": ");
+    auto field = last == std::string::npos ? attribute : attribute.substr(last + 2);
+    field = field.substr(0, field.find(' ')) + ": ";
+    if (!attribute.empty() && why.compare(0, field.size(), field) == 0)
+        why.erase(0, field.size());
+    if (code == EPERM)
+        why = "needs CAP_NET_ADMIN (run as root)";
+    else if (text.empty())
+        why = std::strerror(code);
+    else
+        why += std::string(" (") + std::strerror(code) + ")";
+    return Error{attribute.empty() ? why : attribute + ": " + why, code};
+}
+
+struct ExtendedAck {
+    std::string text;
+    std::optional<std::uint32_t> offset;
+};
+
+ExtendedAck read_extended_ack(const char *data, int length)
+{
+    ExtendedAck ack;
+    const auto *const first = reinterpret_cast<const nlattr *>(data);
+    if (const auto *text = find(first, length, NLMSGERR_ATTR_MSG))
+        ack.text = text_of(text);
+    if (const auto *offset = find(first, length, NLMSGERR_ATTR_OFFS))
+        if (nla_len(offset) == sizeof(std::uint32_t)) {
+            ack.offset.emplace();
+            std::memcpy(&*ack.offset, nla_data(offset), sizeof(std::uint32_t));
+        }
+    return ack;
+}
+
+} // namespace
+
+Error decode_refusal(const nlmsghdr *error, const nlmsghdr *request)
+{
+    const auto *const body =
+        static_cast<const nlmsgerr *>(nlmsg_data(const_cast<nlmsghdr *>(error)));
+    ExtendedAck ack;
+    // The ack repeats the request unless it is capped; attributes come behind.
+    std::size_t skip = sizeof(nlmsgerr);
+    if ((error->nlmsg_flags & NLM_F_CAPPED) == 0 && body->msg.nlmsg_len > sizeof(nlmsghdr))
+        skip += NLMSG_ALIGN(body->msg.nlmsg_len) - sizeof(nlmsghdr);
+    if ((error->nlmsg_flags & NLM_F_ACK_TLVS) != 0 && NLMSG_LENGTH(skip) < error->nlmsg_len)
+        ack = read_extended_ack(reinterpret_cast<const char *>(body) + skip,
+                                static_cast<int>(error->nlmsg_len - NLMSG_LENGTH(skip)));
+    return explain(-body->error, ack.text, ack.offset ? attribute_at(request, *ack.offset) : "");
+}
+
+Error decode_dump_end(const nlmsghdr *done)
+{
+    std::int32_t code = 0;
+    if (done->nlmsg_len < NLMSG_LENGTH(sizeof(code)))
+        return Error{};
+    const auto *const body = static_cast<const char *>(nlmsg_data(const_cast<nlmsghdr *>(done)));
+    std::memcpy(&code, body, sizeof(code));
+    if (code >= 0)
+        return Error{};
+    ExtendedAck ack;
+    if ((done->nlmsg_flags & NLM_F_ACK_TLVS) != 0)
+        ack = read_extended_ack(body + NLMSG_ALIGN(sizeof(code)),
+                                static_cast<int>(done->nlmsg_len - NLMSG_LENGTH(sizeof(code))));
+    return explain(-code, ack.text, "");
+}
+
+} // namespace wlb

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "wlb/toml_writer.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <vector>
+
+namespace wlb {
+
+namespace {
+
+std::string quote(const std::string &text)
+{
+    std::string quoted = "\"";
+    for (const char c : text) {
+        if (c == '"' || c == '\\') {
+            quoted += '\\';
+            quoted += c;
+        } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+            std::array<char, 8> escape{};
+            std::snprintf(escape.data(), escape.size(), "\\u%04X", static_cast<unsigned>(c));
+            quoted += escape.data();
+        } else {
+            quoted += c;
+        }
+    }
+    return quoted + "\"";
+}
+
+template <class List, class Text> std::string list(const List &items, Text text)
+{
+    std::vector<std::string> texts;
+    std::transform(items.begin(), items.end(), std::back_inserter(texts), text);
+    return "[" + join(texts, ", ") + "]";
+}
+
+std::string strings(const std::vector<std::string> &items)
+{
+    return list(items, quote);
+}
+
+std::string prefixes(const std::vector<Prefix> &items)
+{
+    return list(items, [](const auto &prefix) { return quote(prefix.text()); });
+}
+
+std::string ports(const std::vector<std::uint16_t> &items)
+{
+    return list(items, [](auto port) { return std::to_string(port); });
+}
+
+std::string servers(const std::vector<Address> &items)
+{
+    if (items.size() == 1)
+        return quote(items.front().text());
+    return list(items, [](const auto &server) { return quote(server.text()); });
+}
+
+std::string duration(microseconds value)
+{
+    return quote(format_duration(value));
+}
+
+std::string line(const char *key, const std::string &value)
+{
+    return std::string(key) + " = " + value + "\n";
+}
+
+std::string timeouts(const Timeouts &t)
+{
+    return "{ racing = " + duration(t.racing) + ", tombstone = " + duration(t.tombstone) +
+           ", established = " + duration(t.established) + ", closing = " + duration(t.closing) +
+           ", reset = " + duration(t.reset) + " }";
+}
+
+std::string text(const Service &service)
+{
+    auto out = "\n[[client-gateway.service]]\n" + line("name", quote(service.name)) +
+               line("ports", service.all_ports ? quote("all") : ports(service.ports)) +
+               line("replicas", service.any_replica ? quote("any") : prefixes(service.replicas));
+    if (!service.never.empty())
+        out += line("never", prefixes(service.never));
+    return out;
+}
+
+std::string text(const Replica &replica)
+{
+    return "{ address = " + quote(replica.address.text()) +
+           ", via = " + quote(name_of(replica.via)) + ", delay = " + duration(replica.delay) + " }";
+}
+
+std::string text(const Origin &origin)
+{
+    auto out =
+        "\n[[server-gateway.origin]]\n" + line("name", quote(origin.name)) +
+        line("server", servers(origin.servers)) + line("ports", ports(origin.ports)) +
+        line("race", quote(name_of(origin.race))) + line("max-hold", duration(origin.max_hold)) +
+        line("replicas", list(origin.replicas, [](const auto &replica) { return text(replica); }));
+    if (origin.source)
+        out += line("source", quote(origin.source->text()));
+    return out + line("strip-tag", origin.strip_tag ? "true" : "false");
+}
+
+std::string text(const Served &served)
+{
+    return "\n[[replica.origin]]\n" + line("name", quote(served.name)) +
+           line("server", servers(served.servers)) + line("ports", ports(served.ports)) +
+           line("local", quote(served.local ? served.local->text() : "")) +
+           line("return", quote("nat")) + line("clones-from", prefixes(served.from));
+}
+
+} // namespace
+
+std::string to_toml(const Config &config)
+{
+    std::string out = "# wlb configuration: see wlb.toml(5)\n";
+    const auto &gateway = config.client_gateway;
+    if (!gateway.services.empty()) {
+        out += "\n[client-gateway]\n";
+        if (!gateway.inside.empty())
+            out += line("inside", strings(gateway.inside));
+        out += line("max-flows", std::to_string(gateway.max_flows)) +
+               line("client-quota", std::to_string(gateway.client_quota)) +
+               line("timeouts", timeouts(gateway.timeouts));
+    }
+    for (const auto &service : gateway.services)
+        out += text(service);
+    for (const auto &origin : config.origins)
+        out += text(origin);
+    for (const auto &served : config.served)
+        out += text(served);
+    return out;
+}
+
+std::string defaults_toml()
+{
+    const ClientGateway gateway;
+    const Origin origin;
+    const Replica replica;
+    const auto off = [](const char *key, const std::string &value) {
+        return "#" + line(key, value);
+    };
+    return "# Every key of wlb.toml(5) with its default. \"required\": there is no default, the "
+           "value\n"
+           "# is an example. A role whose table is absent is off.\n"
+           "\n"
+           "# Role client gateway: tags the clients' SYNs, keeps the translation table.\n"
+           "#[client-gateway]\n"
+           "# SYNs are tagged only if they came in by one of these; none: by any interface\n" +
+           off("inside", strings(gateway.inside)) +
+           "# entries of the translation table, 1024..16777216\n" +
+           off("max-flows", std::to_string(gateway.max_flows)) +
+           "# half-open flows per client (IPv6: per /64)\n" +
+           off("client-quota", std::to_string(gateway.client_quota)) +
+           "# no answer yet; the server won; carried; after both FINs; after a RST\n" +
+           off("timeouts", timeouts(gateway.timeouts)) +
+           "\n"
+           "#[[client-gateway.service]]\n"
+           "# required, unique\n" +
+           off("name", quote("web")) +
+           "# required: at most 16, in no other service; or \"all\": every port no other service "
+           "has\n" +
+           off("ports", "[80, 443]") + "# required: who may answer, prefixes; or \"any\"\n" +
+           off("replicas", "[\"198.51.100.0/24\"]") +
+           "# clients and servers whose SYNs are tagged \"redirection not permitted\"\n" +
+           off("never", "[]") +
+           "\n"
+           "# Role server gateway: clones tagged SYNs of a replicated server to its replicas.\n"
+           "#[[server-gateway.origin]]\n"
+           "# required, unique\n" +
+           off("name", quote("www")) + "# required: an address or a list of one family\n" +
+           off("server", quote("203.0.113.10")) + "# required: at most 16\n" +
+           off("ports", "[80, 443]") +
+           "# raw: clone at once; equal: hold each copy so that all start with equal delay\n" +
+           off("race", quote(name_of(origin.race))) + "# cap of the hold time, 0s..1s\n" +
+           off("max-hold", duration(origin.max_hold)) +
+           "# at most 32; address is required; via is gre or ipip; delay: gateway to replica, one "
+           "way;\n"
+           "# as in [{ address = \"198.51.100.7\", via = " +
+           quote(name_of(replica.via)) + ", delay = " + duration(replica.delay) + " }]\n" +
+           off("replicas", "[]") +
+           "# outer source of clones; absent: the gateway's own by its routing table\n"
+           "# source = \"203.0.113.1\"\n"
+           "# true: the server's copy loses the tag; false: its tag says \"not permitted\"\n" +
+           off("strip-tag", origin.strip_tag ? "true" : "false") +
+           "\n"
+           "# Role replica: cracks clones and answers for an origin.\n"
+           "#[[replica.origin]]\n"
+           "# absent: the first server's address\n"
+           "# name = \"www\"\n"
+           "# required: an address or a list of one family\n" +
+           off("server", quote("203.0.113.10")) + "# required: at most 16\n" +
+           off("ports", "[80, 443]") + "# required: the address of this host to serve from\n" +
+           off("local", quote("198.51.100.7")) + "# the only mode so far\n" +
+           off("return", quote("nat")) +
+           "# required: the server gateways that clones may come from, prefixes\n" +
+           off("clones-from", "[\"203.0.113.1\"]");
+}
+
+} // namespace wlb

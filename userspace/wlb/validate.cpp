@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "wlb/validate.h"
+
+#include <linux/wlb.h>
+#include <net/if.h>
+
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <set>
+#include <utility>
+
+namespace wlb {
+
+namespace {
+
+// Seconds, 24 days: the kernel counts them in 32 bits of ticks.
+constexpr std::int64_t longest_timeout = std::int64_t{24} * 24 * 3600;
+
+std::string at(const std::string &list, std::size_t index)
+{
+    return list + "[" + std::to_string(index) + "]";
+}
+
+// One object of the configuration: where it is and how messages call it.
+struct Subject {
+    std::string path;
+    std::string title;
+
+    [[nodiscard]] std::string key(const std::string &name) const { return path + "." + name; }
+};
+
+class Validator {
+public:
+    explicit Validator(const Config &config) : config_(config) {}
+
+    std::vector<Problem> run()
+    {
+        client_gateway(config_.client_gateway);
+        each("server-gateway.origin", "origin", config_.origins,
+             [this](const auto &subject, const auto &origin) { this->origin(subject, origin); });
+        owners_.clear();
+        each("replica.origin", "replica", config_.served,
+             [this](const auto &subject, const auto &served) { this->served(subject, served); });
+        return std::move(problems_);
+    }
+
+private:
+    void add(std::string path, std::string message)
+    {
+        problems_.push_back({std::move(path), std::move(message)});
+    }
+
+    void add(const Subject &subject, const std::string &key, const std::string &message)
+    {
+        add(subject.key(key), subject.title + ": " + message);
+    }
+
+    template <class Objects, class Check>
+    void each(const std::string &list, const std::string &kind, const Objects &objects, Check check)
+    {
+        if (objects.size() > WLB_MAX_SERVICES)
+            add(at(list, WLB_MAX_SERVICES),
+                list + ": more than " + std::to_string(WLB_MAX_SERVICES) + " of them");
+        std::set<std::string> names;
+        for (std::size_t i = 0; i < objects.size(); ++i) {
+            const auto &object = objects[i];
+            const Subject subject{at(list, i), object.name.empty()
+                                                   ? kind + " #" + std::to_string(i + 1)
+                                                   : kind + " \"" + object.name + "\""};
+            name(subject, object.name);
+            if (!object.name.empty() && !names.insert(object.name).second)
+                add(subject, "name",
+                    "there is another " + kind + " of this name; names must be unique");
+            check(subject, object);
+        }
+    }
+
+    void name(const Subject &subject, const std::string &name)
+    {
+        const std::string allowed =
+            "1.." + std::to_string(WLB_NAME_LEN - 1) + " characters of A-Z a-z 0-9 _ . -";
+        const auto good = [](unsigned char c) {
+            return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+                   c == '_' || c == '.' || c == '-';
+        };
+        if (name.empty())
+            add(subject, "name", "name is missing: " + allowed);
+        else if (name.size() >= WLB_NAME_LEN || !std::all_of(name.begin(), name.end(), good))
+            add(subject, "name", "name must be " + allowed);
+    }
+
+    template <class List>
+    void limit(const Subject &subject, const std::string &key, const List &list, std::size_t most)
+    {
+        if (list.size() > most)
+            add(subject, at(key, most), key + " has more than " + std::to_string(most) + " items");
+    }
+
+    void range(const Subject &subject, const std::string &key, std::int64_t value,
+               std::int64_t least, std::int64_t most)
+    {
+        if (value < least || value > most)
+            add(subject, key,
+                key + " is " + std::to_string(value) + ", must be " + std::to_string(least) + ".." +
+                    std::to_string(most));
+    }
+
+    void delay(const Subject &subject, const std::string &key, const std::string &label,
+               microseconds value)
+    {
+        const microseconds most(WLB_MAX_DELAY_US);
+        if (value < microseconds(0) || value > most)
+            add(subject, key,
+                label + " is " + format_duration(value) + ", must be 0s.." + format_duration(most));
+    }
+
+    void prefixes(const Subject &subject, const std::string &key, const std::vector<Prefix> &list)
+    {
+        limit(subject, key, list, WLB_MAX_PREFIXES);
+        for (std::size_t i = 0; i < list.size(); ++i) {
+            const auto &prefix = list[i];
+            if (!prefix.has_host_bits())
+                continue;
+            const Prefix proper{prefix.address.network(prefix.length), prefix.length};
+            add(subject, at(key, i),
+                key + ": " + prefix.text() + " has bits set past its length; did you mean " +
+                    proper.text() + " or " + prefix.address.text() + "?");
+        }
+    }
+
+    void ports(const Subject &subject, const std::vector<std::uint16_t> &list)
+    {
+        limit(subject, "ports", list, WLB_MAX_PORTS);
+        std::set<std::uint16_t> seen;
+        for (std::size_t i = 0; i < list.size(); ++i) {
+            if (list[i] == 0)
+                add(subject, at("ports", i), "ports: port 0 is outside 1..65535");
+            if (!seen.insert(list[i]).second)
+                add(subject, at("ports", i),
+                    "ports: port " + std::to_string(list[i]) + " is given twice");
+        }
+    }
+
+    void client_gateway(const ClientGateway &gateway)
+    {
+        const Subject subject{"client-gateway", "client-gateway"};
+        inside(subject, gateway.inside);
+        range(subject, "max-flows", gateway.max_flows, 1024, 16777216);
+        range(subject, "client-quota", gateway.client_quota, 1,
+              std::numeric_limits<std::uint32_t>::max());
+        const Timeouts &t = gateway.timeouts;
+        const std::pair<const char *, seconds> timeouts[] = {
+            {"timeouts.racing", t.racing},
+            {"timeouts.tombstone", t.tombstone},
+            {"timeouts.established", t.established},
+            {"timeouts.closing", t.closing},
+            {"timeouts.reset", t.reset}};
+        for (const auto &[key, value] : timeouts)
+            range(subject, key, value.count(), 1, longest_timeout);
+
+        each("client-gateway.service", "service", gateway.services,
+             [this](const auto &each_subject, const auto &service) {
+                 this->service(each_subject, service);
+             });
+        const ClientGateway defaults;
+        auto settings = gateway;
+        settings.services.clear();
+        if (gateway.services.empty() && settings != defaults)
+            add("client-gateway",
+                "client-gateway: settings without a service would be lost, as the "
+                "role is off without one; add a [[client-gateway.service]]");
+    }
+
+    void inside(const Subject &subject, const std::vector<std::string> &interfaces)
+    {
+        limit(subject, "inside", interfaces, WLB_MAX_INSIDE);
+        std::set<std::string> seen;
+        for (std::size_t i = 0; i < interfaces.size(); ++i) {
+            const auto &name = interfaces[i];
+            const auto bad = [](unsigned char c) {
+                return c <= ' ' || c == '/' || c == ':' || c == 0x7f;
+            };
+            if (name.empty() || name.size() >= IFNAMSIZ || name == "." || name == ".." ||
+                std::any_of(name.begin(), name.end(), bad))
+                add(subject, at("inside", i),
+                    "inside: \"" + name + "\" is not an interface name: 1.." +
+                        std::to_string(IFNAMSIZ - 1) + " characters without space, / and :");
+            if (!seen.insert(name).second)
+                add(subject, at("inside", i), "inside: \"" + name + "\" is given twice");
+        }
+    }
+
+    void service(const Subject &subject, const Service &service)
+    {
+        ports(subject, service.ports);
+        if (service.all_ports && !service.ports.empty())
+            add(subject, "ports", "ports must be a list of ports or \"all\", not both");
+        else if (!service.all_ports && service.ports.empty())
+            add(subject, "ports",
+                "ports is missing: a list of 1.." + std::to_string(WLB_MAX_PORTS) +
+                    " ports, or \"all\"");
+        if (service.all_ports) {
+            if (!all_ports_owner_.empty())
+                add(subject, "ports",
+                    "ports: " + all_ports_owner_ + " has \"all\" already; only one service can");
+            else
+                all_ports_owner_ = subject.title;
+        }
+        for (std::size_t i = 0; i < service.ports.size(); ++i) {
+            const auto [owner, fresh] =
+                port_owners_.try_emplace(service.ports[i], subject.path, subject.title);
+            if (!fresh && owner->second.first != subject.path)
+                add(subject, at("ports", i),
+                    "ports: port " + std::to_string(service.ports[i]) + " is in " +
+                        owner->second.second + " already; a port can be in one service only");
+        }
+
+        prefixes(subject, "replicas", service.replicas);
+        if (service.any_replica && !service.replicas.empty())
+            add(subject, "replicas", "replicas must be a list of prefixes or \"any\", not both");
+        else if (!service.any_replica && service.replicas.empty())
+            add(subject, "replicas",
+                "replicas is missing: who may answer, a list of prefixes; to let anybody answer "
+                "say "
+                "\"any\"");
+        prefixes(subject, "never", service.never);
+    }
+
+    // What an origin and a served origin have in common: the first server
+    // sets the family, and a (server, port) pair has one owner in its role.
+    void servers(const Subject &subject, const std::vector<Address> &servers,
+                 const std::vector<std::uint16_t> &port_list)
+    {
+        if (servers.empty())
+            add(subject, "server", "server is missing: an address or a list of addresses");
+        limit(subject, "server", servers, WLB_MAX_SERVERS);
+        if (port_list.empty())
+            add(subject, "ports",
+                "ports is missing: a list of 1.." + std::to_string(WLB_MAX_PORTS) + " ports");
+        ports(subject, port_list);
+
+        std::set<Address> seen;
+        for (std::size_t i = 0; i < servers.size(); ++i) {
+            const auto key = at("server", i);
+            host(subject, key, "server", servers[i], servers);
+            if (!seen.insert(servers[i]).second) {
+                add(subject, key, "server: " + servers[i].text() + " is given twice");
+                continue;
+            }
+            for (const auto port : port_list) {
+                const auto [owner, fresh] =
+                    owners_.try_emplace(std::pair(servers[i], port), subject.path, subject.title);
+                if (fresh || owner->second.first == subject.path)
+                    continue;
+                add(subject, key,
+                    "server: " + endpoint(servers[i], port) + " is in " + owner->second.second +
+                        " already; a server's port can be in one only");
+            }
+        }
+    }
+
+    // An address of one host, of the servers' family.
+    void host(const Subject &subject, const std::string &key, const std::string &label,
+              const Address &address, const std::vector<Address> &servers)
+    {
+        if (!address.is_host())
+            add(subject, key,
+                label + ": " + address.text() +
+                    " must be the address of one host: not unspecified, multicast, broadcast or "
+                    "IPv4-mapped");
+        if (!servers.empty() && address.is_ipv6() != servers.front().is_ipv6())
+            add(subject, key,
+                label + ": " + address.text() + " must be " + servers.front().family_name() +
+                    " as the server " + servers.front().text());
+    }
+
+    void origin(const Subject &subject, const Origin &origin)
+    {
+        servers(subject, origin.servers, origin.ports);
+        delay(subject, "max-hold", "max-hold", origin.max_hold);
+        limit(subject, "replicas", origin.replicas, WLB_MAX_REPLICAS);
+        std::set<Address> seen;
+        for (std::size_t i = 0; i < origin.replicas.size(); ++i) {
+            const auto &replica = origin.replicas[i];
+            const auto path = at("replicas", i);
+            const auto key = path + ".address";
+            host(subject, key, "replicas", replica.address, origin.servers);
+            if (std::find(origin.servers.begin(), origin.servers.end(), replica.address) !=
+                origin.servers.end())
+                add(subject, key,
+                    "replicas: " + replica.address.text() +
+                        " is a server of this origin; a replica must be another host");
+            if (!seen.insert(replica.address).second)
+                add(subject, key, "replicas: " + replica.address.text() + " is given twice");
+            delay(subject, path + ".delay", "replicas: delay of " + replica.address.text(),
+                  replica.delay);
+        }
+        if (origin.source)
+            host(subject, "source", "source", *origin.source, origin.servers);
+    }
+
+    void served(const Subject &subject, const Served &served)
+    {
+        servers(subject, served.servers, served.ports);
+        if (!served.local) {
+            add(subject, "local", "local is missing: the address of this host to serve from");
+        } else {
+            host(subject, "local", "local", *served.local, served.servers);
+            if (std::find(served.servers.begin(), served.servers.end(), *served.local) !=
+                served.servers.end())
+                add(subject, "local",
+                    "local: " + served.local->text() +
+                        " is a server of this origin; it must be an address of this host");
+        }
+        if (served.from.empty())
+            add(subject, "clones-from",
+                "clones-from is missing: the server gateways that clones may come from, a list of "
+                "1.." +
+                    std::to_string(WLB_MAX_PREFIXES) + " prefixes");
+        prefixes(subject, "clones-from", served.from);
+    }
+
+    const Config &config_;
+    std::vector<Problem> problems_;
+    // Owners as (path, title): two objects may bear the same title by mistake.
+    using Owner = std::pair<std::string, std::string>;
+    std::map<std::uint16_t, Owner> port_owners_;
+    std::map<std::pair<Address, std::uint16_t>, Owner> owners_;
+    std::string all_ports_owner_;
+};
+
+} // namespace
+
+std::vector<Problem> validate(const Config &config)
+{
+    return Validator(config).run();
+}
+
+} // namespace wlb

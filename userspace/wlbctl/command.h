@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// A command of wlbctl and what it works with.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "wlb/kernel.h"
+#include "wlb/output.h"
+
+namespace wlb::cli {
+
+enum ExitStatus : int { done = 0, refused = 1, misused = 2 };
+
+using Args = std::vector<std::string>;
+using Connect = std::function<Result<std::unique_ptr<Kernel>>(const std::string &netns)>;
+
+struct Context {
+    std::ostream &out;
+    std::ostream &err;
+    Connect connect_to;
+    bool json = false;
+    std::string netns;
+
+    [[nodiscard]] Result<std::unique_ptr<Kernel>> connect() const { return connect_to(netns); }
+    void write(const Json &json_value) const;
+};
+
+struct Command {
+    const char *object;
+    const char *verb; // "" if the object is all there is to say
+    const char *arguments;
+    const char *summary;
+    const char *example; // without the leading "wlbctl"
+    int (*run)(Context &context, const Command &command, const Args &args);
+};
+
+const std::vector<Command> &service_commands();
+const std::vector<Command> &origin_commands();
+const std::vector<Command> &replica_commands();
+const std::vector<Command> &flow_commands();
+const std::vector<Command> &race_commands();
+const std::vector<Command> &stats_commands();
+const std::vector<Command> &file_commands();
+
+// Writes the message and returns the exit status to leave with.
+int refuse(const Context &context, const Error &error);
+int misuse(const Context &context, const std::string &object, const std::string &message);
+
+// The whole program but main().
+int run(Context &context, const Args &args);
+
+} // namespace wlb::cli

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// check, apply, save, config defaults: the configuration as a file.
+#include <fcntl.h>
+#include <linux/wlb.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <vector>
+
+#include "wlb/diff.h"
+#include "wlb/toml_reader.h"
+#include "wlb/toml_writer.h"
+#include "wlbctl/objects.h"
+
+namespace wlb::cli {
+
+namespace {
+
+constexpr const char *default_file = "/etc/wlb/wlb.toml";
+
+struct FileCloser {
+    void operator()(std::FILE *file) const { std::fclose(file); }
+};
+
+Error file_error(const std::string &path, int code)
+{
+    return Error{path + ": " + std::strerror(code), code};
+}
+
+Result<std::string> read_file(const std::string &path)
+{
+    const std::unique_ptr<std::FILE, FileCloser> file(std::fopen(path.c_str(), "re"));
+    if (!file)
+        return file_error(path, errno);
+    std::string text;
+    std::vector<char> block(1 << 16);
+    for (;;) {
+        const auto size = std::fread(block.data(), 1, block.size(), file.get());
+        text.append(block.data(), size);
+        if (std::ferror(file.get()) != 0)
+            return file_error(path, errno);
+        if (size < block.size())
+            return text;
+    }
+}
+
+// By way of a new file: a full disk must not cost the old one.
+Status write_file(const std::string &path, const std::string &text)
+{
+    std::string temporary = path + ".XXXXXX";
+    const int fd = mkostemp(temporary.data(), O_CLOEXEC);
+    if (fd < 0)
+        return file_error(temporary, errno);
+    const auto fail = [&](const std::string &name) {
+        auto error = file_error(name, errno);
+        unlink(temporary.c_str());
+        return error;
+    };
+    const std::unique_ptr<std::FILE, FileCloser> file(fdopen(fd, "w"));
+    if (!file) {
+        auto error = fail(temporary);
+        close(fd);
+        return error;
+    }
+    if (std::fwrite(text.data(), 1, text.size(), file.get()) != text.size() ||
+        std::fflush(file.get()) != 0 || fchmod(fd, 0644) != 0 || fsync(fd) != 0)
+        return fail(temporary);
+    if (std::rename(temporary.c_str(), path.c_str()) != 0)
+        return fail(path);
+    return Done{};
+}
+
+// The configuration, or the exit status after every error was shown.
+std::optional<Config> load(Context &context, const std::string &path)
+{
+    const auto text = read_file(path);
+    if (!text) {
+        refuse(context, text.error());
+        return std::nullopt;
+    }
+    auto parsed = parse_config(*text);
+    if (parsed.errors.empty())
+        return std::move(parsed.config);
+    auto array = Json::array();
+    for (const auto &error : parsed.errors) {
+        array.push_back(
+            {{"line", error.line}, {"column", error.column}, {"message", error.message}});
+        if (!context.json)
+            context.err << path << ":" << error.line << ":" << error.column << ": " << error.message
+                        << "\n";
+    }
+    if (context.json)
+        context.write({{"errors", array}});
+    return std::nullopt;
+}
+
+std::string file_of(const Options &options)
+{
+    return options.has("FILE") ? options.text("FILE") : default_file;
+}
+
+int check(Context &context, const Command &command, const Args &args)
+{
+    Options options(context, command);
+    options.word("FILE", false);
+    if (!options.parse(args))
+        return options.status();
+    if (!load(context, file_of(options)))
+        return refused;
+    if (context.json)
+        context.write({{"errors", Json::array()}});
+    return done;
+}
+
+int apply(Context &context, const Command &command, const Args &args)
+{
+    Options options(context, command);
+    options.word("FILE", false).flag("dry-run", "show the difference, change nothing");
+    if (!options.parse(args))
+        return options.status();
+    const auto wanted = load(context, file_of(options));
+    if (!wanted)
+        return refused;
+
+    std::vector<std::string> lines;
+    const bool dry = options.has("dry-run");
+    const int status = change_config(context, WLB_ROLE_ALL, [&](Config &config) -> Result<bool> {
+        lines = diff(config, *wanted);
+        config = *wanted;
+        return !lines.empty() && !dry;
+    });
+    // Shown once it is true: a refused file changes nothing.
+    if (status != done)
+        return status;
+    if (context.json) {
+        context.write({{"changes", lines}});
+        return done;
+    }
+    for (const auto &line : lines)
+        context.out << line << "\n";
+    if (lines.empty())
+        context.out << "no change\n";
+    return done;
+}
+
+int save(Context &context, const Command &command, const Args &args)
+{
+    Options options(context, command);
+    options.word("FILE", false);
+    if (!options.parse(args))
+        return options.status();
+    auto kernel = context.connect();
+    if (!kernel)
+        return refuse(context, kernel.error());
+    const auto running = (*kernel)->read_config();
+    if (!running)
+        return refuse(context, running.error());
+    const auto text = to_toml(running->config);
+    if (!options.has("FILE")) {
+        context.out << text;
+        return done;
+    }
+    if (const auto status = write_file(options.text("FILE"), text); !status)
+        return refuse(context, status.error());
+    return done;
+}
+
+int defaults(Context &context, const Command &command, const Args &args)
+{
+    Options options(context, command);
+    if (!options.parse(args))
+        return options.status();
+    context.out << defaults_toml();
+    return done;
+}
+
+} // namespace
+
+const std::vector<Command> &file_commands()
+{
+    static const std::vector<Command> commands{
+        {"check", "", "[FILE]", "Show every error of a configuration file with line and column.",
+         "check /etc/wlb/wlb.toml", &check},
+        {"apply", "", "[FILE] [--dry-run]",
+         "Make a file the whole configuration, and show what changes.",
+         "apply --dry-run /etc/wlb/wlb.toml", &apply},
+        {"save", "", "[FILE]", "Write the configuration that runs, as a file that apply reads.",
+         "save /etc/wlb/wlb.toml", &save},
+        {"config", "defaults", "", "Show every key of the file with its default.",
+         "config defaults", &defaults},
+    };
+    return commands;
+}
+
+} // namespace wlb::cli

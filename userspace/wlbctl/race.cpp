@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <csignal>
+#include <cstring>
+
+#include "wlbctl/options.h"
+
+namespace wlb::cli {
+
+namespace {
+
+int list(Context &context, const Command &command, const Args &args)
+{
+    Options options(context, command);
+    if (!options.parse(args))
+        return options.status();
+    auto kernel = context.connect();
+    if (!kernel)
+        return refuse(context, kernel.error());
+    const auto races = (*kernel)->read_races();
+    if (!races)
+        return refuse(context, races.error());
+    auto array = Json::array();
+    for (const auto &race : *races) {
+        if (context.json)
+            array.push_back(to_json(race));
+        else
+            context.out << to_text(race) << "\n";
+    }
+    if (context.json)
+        context.write(array);
+    return done;
+}
+
+// A descriptor that can be read once SIGINT or SIGTERM came.
+class StopSignal {
+public:
+    StopSignal()
+    {
+        sigset_t set;
+        sigemptyset(&set);
+        sigaddset(&set, SIGINT);
+        sigaddset(&set, SIGTERM);
+        sigprocmask(SIG_BLOCK, &set, &before_);
+        fd_ = signalfd(-1, &set, SFD_CLOEXEC);
+    }
+    StopSignal(const StopSignal &) = delete;
+    StopSignal &operator=(const StopSignal &) = delete;
+    ~StopSignal()
+    {
+        if (fd_ >= 0)
+            close(fd_);
+        sigprocmask(SIG_SETMASK, &before_, nullptr);
+    }
+    [[nodiscard]] int fd() const { return fd_; }
+
+private:
+    sigset_t before_{};
+    int fd_ = -1;
+};
+
+Result<std::uint64_t> parse_count(std::string_view text)
+{
+    std::uint64_t count = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+    if (error != std::errc{} || end != text.data() + text.size() || count == 0)
+        return Error{"\"" + std::string(text) + "\" must be a whole number of 1 or more"};
+    return count;
+}
+
+int monitor(Context &context, const Command &command, const Args &args)
+{
+    Options options(context, command);
+    options.option("count", "N", "leave after N races");
+    if (!options.parse(args))
+        return options.status();
+    std::optional<std::uint64_t> left;
+    options.read("count", &parse_count, left);
+    if (!options.good())
+        return options.status();
+
+    const StopSignal stop;
+    if (stop.fd() < 0)
+        return refuse(context, {std::string("signalfd: ") + std::strerror(errno), errno});
+    auto kernel = context.connect();
+    if (!kernel)
+        return refuse(context, kernel.error());
+    const auto take = [&](const RaceRecord &race) {
+        context.out << (context.json ? to_json(race).dump() : to_text(race)) << "\n" << std::flush;
+        return context.out.good() && (!left || --*left > 0);
+    };
+    const auto lost = [&] { context.err << "wlbctl: monitor: some races were missed\n"; };
+    if (const auto status = (*kernel)->watch_races(stop.fd(), take, lost); !status)
+        return refuse(context, status.error());
+    return done;
+}
+
+} // namespace
+
+const std::vector<Command> &race_commands()
+{
+    static const std::vector<Command> commands{
+        {"race", "list", "", "List the latest races: who answered, how late, who won.",
+         "-j race list", &list},
+        {"monitor", "", "[--count N]", "Show each race as it is answered, until interrupted.",
+         "-j monitor --count 10", &monitor},
+    };
+    return commands;
+}
+
+} // namespace wlb::cli
