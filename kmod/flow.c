@@ -159,7 +159,9 @@ bool wlb_flow_over_quota(struct wlb_table *t, const union wlb_addr *client,
 	return atomic_read(wlb_quota(t, client, v6)) >= quota;
 }
 
-void wlb_flow_evict(struct wlb_table *t, u32 hash)
+/* Forgets the oldest flow in @state of the first bucket that has one. */
+static bool wlb_flow_evict_state(struct wlb_table *t, u32 hash,
+				 enum wlb_flow_state state, enum wlb_stat stat)
 {
 	unsigned int i;
 
@@ -168,17 +170,27 @@ void wlb_flow_evict(struct wlb_table *t, u32 hash)
 
 		wlb_flow_lock(t, hash);
 		hlist_for_each_entry(f, &t->heads[hash & t->mask], node)
-			if (f->fsm.state == WLB_FLOW_RACING &&
+			if (f->fsm.state == state &&
 			    (!oldest || (s32)(f->expires - oldest->expires) < 0))
 				oldest = f;
 		if (oldest) {
 			wlb_flow_del(t, oldest);
-			wlb_count(t->wn, WLB_STAT_race_evicted);
+			wlb_count(t->wn, stat);
 		}
 		wlb_flow_unlock(t, hash);
 		if (oldest)
-			return;
+			return true;
 	}
+	return false;
+}
+
+void wlb_flow_evict(struct wlb_table *t, u32 hash)
+{
+	/* without its tombstone a late answer is reset by the client itself */
+	if (!wlb_flow_evict_state(t, hash, WLB_FLOW_RACING,
+				  WLB_STAT_race_evicted))
+		wlb_flow_evict_state(t, hash, WLB_FLOW_TOMBSTONE,
+				     WLB_STAT_tombstone_evicted);
 }
 
 static void wlb_table_expire(struct wlb_table *t, u32 bucket)

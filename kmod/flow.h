@@ -126,7 +126,10 @@ static inline void wlb_flow_touch(struct wlb_flow *f, u32 timeout)
 bool wlb_flow_full(const struct wlb_table *t, u32 max_flows);
 bool wlb_flow_over_quota(struct wlb_table *t, const union wlb_addr *client,
 			 bool v6, u32 quota);
-/* Forgets the oldest racing flow nearby, if there is one. No lock held. */
+/*
+ * Makes room: forgets a racing flow nearby, else a tombstone, never a flow that is
+ * carried. No lock held.
+ */
 void wlb_flow_evict(struct wlb_table *t, u32 hash);
 
 /*

@@ -154,7 +154,8 @@ static void wlb_clone_judge(struct wlb_rep *rep, struct sk_buff *skb, bool v6,
 	*stat = WLB_NO_STAT;
 	if (!local)
 		return;
-	if (v6 || wlb_inner_sane4(skb, o->len))
+	if (v6 ? skb->len - o->len >= sizeof(struct ipv6hdr) :
+		 wlb_inner_sane4(skb, o->len))
 		parsed = wlb_pkt_parse(skb, o->len, v6, p);
 	/* the stack would take extension headers for walked already */
 	if (parsed > 0 && (!wlb_pkt_sane(p) ||

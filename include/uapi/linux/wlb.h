@@ -319,6 +319,7 @@ enum wlb_answer_attr {
 	X(race_unanswered, "races that nobody answered in time") \
 	X(race_refused, "races ended by the server's refusal") \
 	X(race_evicted, "races forgotten to make room") \
+	X(tombstone_evicted, "tombstones forgotten to make room") \
 	X(race_replaced, "races whose client tried anew from the same port") \
 	X(race_flushed, "races flushed by request or end of the role") \
 	X(answer_repeated, "answers repeated by the winner, passed") \
