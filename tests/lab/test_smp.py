@@ -9,7 +9,7 @@ import pytest
 from wlblab import web, wlb
 from wlblab.host import wait_until
 
-PAGES = 200
+PAGES = 100
 
 
 @pytest.fixture(autouse=True)

@@ -359,6 +359,17 @@ TEST_CASE("races are listed and watched", "[cli]")
     CHECK(lines(wlbctl(state, "monitor").out) == 3);
 }
 
+TEST_CASE("an interrupted monitor is done", "[cli]")
+{
+    for (const int number : {SIGINT, SIGTERM}) {
+        test::FakeState state;
+        state.interrupt = number;
+        const auto outcome = wlbctl(state, "monitor");
+        CHECK(outcome.status == 0);
+        CHECK(outcome.err.empty());
+    }
+}
+
 TEST_CASE("counters", "[cli]")
 {
     test::FakeState state;

@@ -227,6 +227,34 @@ TEST_CASE("values outside their ranges are refused", "[config]")
     });
 }
 
+TEST_CASE("the ends of the ranges are accepted", "[config]")
+{
+    for (const auto &toml : {
+             gateway("max-flows = 1024"),
+             gateway("max-flows = 16777216"),
+             gateway("client-quota = 1"),
+             gateway("client-quota = 4294967295"),
+             gateway("timeouts = { racing = 1, established = 2073600 }"),
+             gateway("inside = ['abcdefghijklmno']"),
+             gateway("inside = " + repeat("'lan#'", 16)),
+             service("ports = [1, 65535]", "name = 'web'\nreplicas = 'any'\n"),
+             service("ports = " + repeat("#", 16), "name = 'web'\nreplicas = 'any'\n"),
+             service("name = '" + std::string(31, 'a') + "'", "ports = [80]\nreplicas = 'any'\n"),
+             service("name = 'aZ09_.-'", "ports = [80]\nreplicas = 'any'\n"),
+             service("never = " + repeat("'10.0.0.#'", 64)),
+             origin("max-hold = 0"),
+             origin("max-hold = '1s'"),
+             origin("replicas = [{ address = '198.51.100.7', delay = '1s' }]"),
+             origin("replicas = " + repeat("{ address = '198.51.100.#' }", 32)),
+             origin("server = " + repeat("'203.0.113.#'", 16), "name = 'www'\nports = [80]\n"),
+         }) {
+        INFO(toml);
+        const auto found = errors(toml);
+        CAPTURE(found);
+        CHECK(found.empty());
+    }
+}
+
 TEST_CASE("addresses that do not go together are refused", "[config]")
 {
     check({
@@ -285,13 +313,13 @@ TEST_CASE("objects that collide are refused", "[config]")
 TEST_CASE("every error is shown, in the order of the file", "[config]")
 {
     const auto found = errors("[client-gateway]\nmax-flows = 1\n[[client-gateway.service]]\n"
-                              "nam = 'web'\nports = [0, 80, 80]\n");
+                              "nam = 'web'\nports = [80, 0, 80]\n");
     REQUIRE(found.size() == 6);
     CHECK(found[0].substr(0, 5) == "2:13:");
     CHECK(found[1].substr(0, 4) == "3:1:");
     CHECK(found[2].substr(0, 4) == "3:1:");
     CHECK(found[3].substr(0, 4) == "4:1:");
-    CHECK(found[4].substr(0, 5) == "5:10:");
+    CHECK(found[4].substr(0, 5) == "5:14:");
     // An item that could not be read must not shift the places of those behind it.
     CHECK(found[5].substr(0, 5) == "5:17:");
     CHECK(std::is_sorted(found.begin(), found.end()));
@@ -373,6 +401,26 @@ TEST_CASE("what is written is read back", "[config]")
     CHECK(parsed.config == test::sample());
     CHECK(parse_config(to_toml(Config{})).errors.empty());
     CHECK(parse_config(to_toml(Config{})).config == Config{});
+}
+
+TEST_CASE("a large file takes no longer than it should", "[config]")
+{
+    // Quadratic work shows as minutes here.
+    Config config;
+    for (int i = 0; i < 1024; ++i) {
+        auto origin = test::sample().origins.front();
+        origin.name = "o" + std::to_string(i);
+        origin.servers = {
+            *Address::parse("10.0." + std::to_string(i / 250) + "." + std::to_string(i % 250 + 1))};
+        origin.replicas.clear();
+        for (int j = 1; j <= 32; ++j)
+            origin.replicas.push_back(
+                {*Address::parse("198.51.100." + std::to_string(j)), Via::gre, microseconds(j)});
+        config.origins.push_back(origin);
+    }
+    const auto start = std::chrono::steady_clock::now();
+    CHECK(parse_config(to_toml(config)).config == config);
+    CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(30));
 }
 
 TEST_CASE("the defaults that are printed are the defaults", "[config]")

@@ -193,6 +193,8 @@ TEST_CASE("a sum folds to 16 bits whatever carries it has", "[csum]")
     CHECK(wlb_csum_fold(0x100000000) == 1);
     CHECK(wlb_csum_fold(0xffffffffffffffff) == 0xffff);
     CHECK(wlb_csum_fold(0x1ffff0001) == 0x0002);
+    // carries in every one of the folds
+    CHECK(wlb_csum_fold(0x00010000ffffffff) == 0x0001);
 }
 
 TEST_CASE("bytes are summed at any alignment, and no further than asked", "[csum]")

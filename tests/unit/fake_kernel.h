@@ -4,7 +4,11 @@
 
 #include <linux/wlb.h>
 
+#include <poll.h>
+#include <unistd.h>
+
 #include <cerrno>
+#include <csignal>
 
 #include "wlb/kernel.h"
 
@@ -21,6 +25,7 @@ struct FakeState {
     std::vector<RaceRecord> races;
     Stats stats;
     FlowFilter filter;
+    int interrupt = 0; // a signal that comes while races are watched
     std::vector<std::string> busy_calls;
 };
 
@@ -84,9 +89,15 @@ public:
     Result<Stats> read_stats() override { return state_.stats; }
     Result<std::vector<RaceRecord>> read_races() override { return state_.races; }
 
-    Status watch_races(int /*stop_fd*/, const std::function<bool(const RaceRecord &)> &take,
+    Status watch_races(int stop_fd, const std::function<bool(const RaceRecord &)> &take,
                        const std::function<void()> &lost) override
     {
+        if (state_.interrupt != 0) {
+            kill(getpid(), state_.interrupt);
+            pollfd stop{stop_fd, POLLIN, 0};
+            if (poll(&stop, 1, 0) == 1)
+                return Done{};
+        }
         lost();
         for (const auto &race : state_.races)
             if (!take(race))

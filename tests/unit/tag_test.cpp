@@ -253,6 +253,10 @@ TEST_CASE("unknown states forbid, unknown versions are no tags", "[tag]")
         CHECK(opts.tag_off == 8);
         CHECK_FALSE(opts.bad_tag);
         CHECK_FALSE(opts.malformed);
+        // the long form likewise: absent, not bad
+        const wlb_opts longer = scan(with(permitted_long, 4, version << 4) + permitted);
+        CHECK(longer.tags == 1);
+        CHECK_FALSE(longer.bad_tag);
     }
 }
 

@@ -63,7 +63,7 @@ public:
         nl_cb_set(cb, NL_CB_DUMP_INTR, NL_CB_CUSTOM, &Exchange::on_torn, this);
         while (!ended_) {
             const int result = nl_recvmsgs(socket_, cb);
-            if (result < 0)
+            if (result < 0 && !ended_) // libnl returns the error that on_error took, too
                 return libnl_error("cannot read from the wlb module", result);
         }
         if (failed_)

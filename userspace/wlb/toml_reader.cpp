@@ -116,11 +116,14 @@ private:
     // An item that could not be read left its index to the next one.
     void forget(const std::string &path)
     {
-        const auto below = [&](const std::string &other) {
+        const auto is_below = [&](const std::string &other) {
             return other.compare(0, path.size(), path) == 0;
         };
-        std::erase_if(places_, [&](const auto &entry) { return below(entry.first); });
-        std::erase_if(failed_, below);
+        // What is below a path comes right behind it in their order.
+        for (auto i = places_.lower_bound(path); i != places_.end() && is_below(i->first);)
+            i = places_.erase(i);
+        for (auto i = failed_.lower_bound(path); i != failed_.end() && is_below(*i);)
+            i = failed_.erase(i);
     }
 
     // An element that could not be read: validate() is not to call it missing.

@@ -46,12 +46,16 @@ public:
         sigaddset(&set, SIGINT);
         sigaddset(&set, SIGTERM);
         sigprocmask(SIG_BLOCK, &set, &before_);
-        fd_ = signalfd(-1, &set, SFD_CLOEXEC);
+        fd_ = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     }
     StopSignal(const StopSignal &) = delete;
     StopSignal &operator=(const StopSignal &) = delete;
     ~StopSignal()
     {
+        // The signal must be taken, or it would kill once it is unblocked.
+        signalfd_siginfo signal{};
+        while (fd_ >= 0 && read(fd_, &signal, sizeof(signal)) > 0) {
+        }
         if (fd_ >= 0)
             close(fd_);
         sigprocmask(SIG_SETMASK, &before_, nullptr);

@@ -85,7 +85,8 @@ def encapsulate(inner, src, dst, via="gre", **gre):
     proto = {"gre": 47, "ipip": 41 if six else 4}[via]
     outer = IPv6(src=src, dst=dst, nh=proto) if six else IP(src=src, dst=dst, proto=proto)
     if via == "gre":
-        outer /= GRE(proto=_ETH_P[6 if six else 4], **gre)
+        gre.setdefault("proto", _ETH_P[6 if six else 4])
+        outer /= GRE(**gre)
     return bytes(outer / Raw(inner))
 
 
@@ -173,6 +174,9 @@ class Tap:
         return self
 
     def __exit__(self, *_):
+        self.close()
+
+    def close(self):
         self._socket.close()
 
     def _drain(self):

@@ -1,0 +1,309 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Flows that a replica has won, from the handshake to the end: real downloads and
+uploads, and what ends a flow. r1 wins all races here: the server answers late."""
+
+import hashlib
+import http.client
+import socket
+import threading
+import time
+
+import pytest
+
+from wlblab import kernel, packets, web, wlb
+from wlblab.ghosts import Counted, Ghosts
+from wlblab.host import wait_until
+from wlblab.packets import ACK, FIN, PSH, RST
+from wlblab.t0 import T0
+
+PORTS = [80, 8080]
+
+
+@pytest.fixture(scope="module")
+def net():
+    kernel.load()
+    with T0(delays=False, clients=1, replicas=1) as t0:
+        t0.build()
+        t0.configure(ports=PORTS)
+        t0.warm_up()
+        yield t0
+    kernel.unload()
+
+
+@pytest.fixture(scope="module")
+def all_ghosts(net):
+    both = {family: Ghosts(net, family) for family in (4, 6)}
+    yield both
+    for ghosts in both.values():
+        ghosts.close()
+
+
+@pytest.fixture(params=[4, 6])
+def ghosts(all_ghosts, request):
+    all_ghosts[request.param].forget()
+    return all_ghosts[request.param]
+
+
+@pytest.fixture(autouse=True)
+def settled(net):
+    net.netem("s", "sg", "delay 60ms")
+    yield
+    net.no_netem()
+    assert wlb.unaccounted(net.wlb("cg").stats()) == 0
+    net.wlb("cg").run("flow", "flush")
+
+
+@pytest.fixture(params=[4, 6])
+def family(request):
+    return request.param
+
+
+def bad_checksums(net):
+    return sum(net[name].counters()["TcpInCsumErrors"] for name in ("c1", "r1"))
+
+
+def connect(net, family, port=80):
+    with net["c1"].entered():
+        return socket.create_connection((net.address["s", family], port), 10)
+
+
+def offloads(net, value):
+    for host, device in (("c1", "lan0"), ("cg", "lan0"), ("cg", "wan0"), ("r1", "wan0")):
+        net[host].run("ethtool", "-K", device, "tx", value, "tso", value, "gso", value,
+                      "gro", value)
+
+
+class Upload(threading.Thread):
+    """A server on r1 that takes all that one client sends, up to its half close; then
+    says what it was and sends the 10 MB."""
+
+    def __init__(self, net):
+        super().__init__()
+        with net["r1"].entered():
+            self._listener = socket.create_server(("", 8080), family=socket.AF_INET6,
+                                                  dualstack_ipv6=True)
+        self._listener.settimeout(30)
+        self.start()
+
+    def run(self):
+        with self._listener, self._listener.accept()[0] as sock:
+            sock.settimeout(30)
+            digest = hashlib.sha256()
+            while data := sock.recv(1 << 16):
+                digest.update(data)
+            sock.sendall(digest.digest())
+            sock.sendall(web.big_file().read_bytes())
+
+
+@pytest.mark.parametrize("offload", ["on", "off"])
+def test_both_ways(net, family, offload):
+    """W80, W86: 10 MB up, half close, 10 MB down on one connection; large packets and
+    checksums left to the devices, or neither. No packet with a bad checksum."""
+    offloads(net, offload)
+    before, counted = bad_checksums(net), Counted(net.wlb("cg"))
+    big = web.big_file().read_bytes()
+    server = Upload(net)
+    with connect(net, family, 8080) as sock:
+        sock.sendall(big)
+        sock.shutdown(socket.SHUT_WR)
+        answer = bytearray()
+        while data := sock.recv(1 << 16):
+            answer += data
+    server.join()
+    offloads(net, "on")
+    assert answer[:32] == hashlib.sha256(big).digest(), "upload"
+    assert answer[32:] == big, "download"
+    assert bad_checksums(net) == before
+    grown = counted.grown()
+    assert grown["race_won_replica"] == 1 and "translate_failed" not in grown
+    # Full size packets one by one, or fewer.
+    full = len(big) // 1440
+    assert (grown["translated_in"] > full) == (grown["translated_out"] > full) == (
+        offload == "off")
+
+
+def test_server_won(net, family):
+    """W81: 10 MB of a flow that the server has won; nothing is translated."""
+    net.netem("s", "sg", "")
+    net.netem("r1", "core", "delay 60ms")
+    counted = Counted(net.wlb("cg"))
+    assert web.fetch(net["c1"], net.address["s", family], "10M") == (
+        "s", web.big_file().read_bytes())
+    wait_until("the loser's reset", lambda: counted.grown() == {
+        "syn_tagged": 1, "race_won_server": 1, "answer_lost": 1, "reset_sent": 1}, step=0.1)
+
+
+def test_keep_alive(net, family):
+    """W86: a hundred requests on one connection, one race."""
+    counted = Counted(net.wlb("cg"))
+    with connect(net, family) as sock:
+        client = http.client.HTTPConnection("www.example")
+        client.sock = sock
+        for number in range(100):
+            client.request("GET", f"/{number}")
+            answer = client.getresponse()
+            assert answer.getheader("X-Who") == "r1"
+            assert answer.read() == b"r1\n"
+    assert counted.grown()["syn_tagged"] == 1
+
+
+def test_idle(net):
+    """W86: a flow lives as long as it speaks within the time for established ones, and
+    no longer."""
+    net.wlb("cg").apply(net.config(ports=PORTS, timeouts={"established": "4s"})["cg"])
+    try:
+        with connect(net, 4) as sock:
+            for _ in range(3):
+                sock.sendall(b"GET / HTTP/1.1\r\nHost: www\r\n\r\n")
+                assert b"X-Who: r1" in sock.recv(4096)
+                time.sleep(2)
+            (flow,) = net.wlb("cg").flows()
+            assert flow["state"] == "won" and flow["expires_ms"] < 3000
+            wait_until("the flow is forgotten", lambda: not net.wlb("cg").flows(), timeout=12,
+                       step=0.2)
+    finally:
+        net.configure(ports=PORTS)
+
+
+def test_end(net, ghosts):
+    """W87: a flow closes after both FINs, or a RST within the window, and goes after
+    its time; a repeated FIN is still carried; a RST outside the window ends nothing;
+    who goes on speaking after a RST is heard."""
+    winner = ghosts.replica[1]
+    net.wlb("cg").apply(net.config(ports=PORTS, timeouts={
+        "closing": "3s", "reset": "2s"})["cg"])
+    try:
+        race = ghosts.race()
+        race.answer(winner)
+        out, into = race.from_client, race.from_far
+        ghosts.out(out(winner, ACK | PSH, payload=b"x" * 100))
+        ghosts.into(into(winner, ACK | PSH, ack=101, payload=b"y" * 100))
+        counted = Counted(ghosts.ctl)
+        for seq in (0, 102, 1 << 16, 1 << 31):
+            assert ghosts.into(into(winner, RST, seq=seq))[0].src == ghosts.server
+            assert ghosts.out(out(winner, RST, seq=seq - (seq == 0)))[0].dst == winner
+        assert race.flow()["state"] == "won"
+        assert counted.grown()["rst_out_of_window"] == 8
+        ghosts.into(into(winner, RST, seq=101))
+        assert race.flow()["state"] == "closing"
+        ghosts.out(out(winner, ACK, seq=101, ack=101))
+        assert race.flow()["state"] == "won"
+
+        ghosts.out(out(winner, FIN | ACK, seq=101, ack=101))
+        assert race.flow()["state"] == "won"
+        ghosts.into(into(winner, FIN | ACK, seq=101, ack=102))
+        assert race.flow()["state"] == "closing"
+        ghosts.out(out(winner, ACK, seq=102, ack=102))
+        raw = into(winner, FIN | ACK, seq=101, ack=102)
+        assert ghosts.into(raw)[0].raw == race.translated(raw, src=ghosts.server)
+        assert 0 < race.flow()["expires_ms"] <= 3000
+        reset = ghosts.race()
+        reset.answer(winner)
+        ghosts.out(reset.from_client(winner, RST))
+        assert 0 < reset.flow()["expires_ms"] <= 2000
+        wait_until("both are gone", lambda: not ghosts.flows(race.sport) + ghosts.flows(
+            reset.sport), timeout=10, step=0.2)
+    finally:
+        net.configure(ports=PORTS)
+
+
+def test_reset_sweep(net, all_ghosts):
+    """W87: somebody sends RSTs with sequence numbers all over the space into a
+    download, to both ends: it stands."""
+    wires = all_ghosts[4]
+    server, client = net.address["s", 4], net.address["c1", 4]
+    r1 = net.address["r1", 4]
+    net.netem("core", "cg", "rate 40mbit")      # so that it lasts
+    where = web.ROOT / "swept"
+    child = net["c1"].popen("curl", "-sS", "-o", where, web.url(server, "10M"))
+    counted = Counted(net.wlb("cg"))
+    port = wait_until("a flow", lambda: [f["client_port"] for f in net.wlb("cg").flows()
+                                         if f["state"] == "won"])[0]
+    for number in range(512):
+        seq = (number << 23) + 12345
+        wires.wan.send(packets.tcp(r1, client, 80, port, RST, seq))
+        wires.lan.send(packets.tcp(client, server, port, 80, RST, seq))
+    assert child.poll() is None, "the download was over before the sweep"
+    assert child.wait(60) == 0
+    assert where.read_bytes() == web.big_file().read_bytes()
+    assert counted.grown()["rst_out_of_window"] > 900
+
+
+def test_other_options(net, family):
+    """W88: the winner's stack has neither timestamps nor SACK and another window scale
+    than the server's: the client keeps to what the winner said, through 1 % loss."""
+    r1 = net["r1"]
+    r1.sysctl(net__ipv4__tcp_timestamps=0, net__ipv4__tcp_sack=0,
+              net__ipv4__tcp_rmem="4096 65536 131072")
+    net.netem("core", "cg", "loss 1%")
+    try:
+        who, body = web.fetch(net["c1"], net.address["s", family], "10M")
+        assert (who, body) == ("r1", web.big_file().read_bytes())
+        with packets.Wire(net["cg"], "lan0") as wire, packets.Wire(net["c1"], "lan0") as client:
+            net.netem("core", "cg", "")
+            assert web.fetch(net["c1"], net.address["s", family])[0] == "r1"
+            sent = [p for p in wire.drain() if p.tcp is not None and p.dport == 80]
+            (synack,) = client.receive(lambda p: p.flags & packets.SYN)
+        assert {kind for kind, _ in packets.options_list(synack.options)} <= {1, 2, 3}
+        kinds = {kind for p in sent[1:] for kind, _ in packets.options_list(p.options)}
+        assert not kinds & {5, 8}, "options that the winner has not agreed to"
+        assert {8, 4} <= {kind for kind, _ in packets.options_list(sent[0].options)}
+    finally:
+        r1.sysctl(net__ipv4__tcp_timestamps=1, net__ipv4__tcp_sack=1,
+                  net__ipv4__tcp_rmem="4096 131072 6291456")
+
+
+def test_loss_and_reordering(net, family):
+    """Five downloads at a time through 2 % loss and reordering in both directions."""
+    for host, peer in (("core", "cg"), ("cg", "core")):
+        net.netem(host, peer, "delay 4ms loss 2% reorder 25% 50%")
+    part = web.BIG // 5
+    files = [web.ROOT / f"part{i}" for i in range(5)]
+    children = [net["c1"].popen(
+        "curl", "-sS", "-o", file, "-r", f"{i * part}-{(i + 1) * part - 1}", "--max-time", 90,
+        web.url(net.address["s", family], "10M")) for i, file in enumerate(files)]
+    assert [child.wait(100) for child in children] == [0] * 5
+    assert b"".join(file.read_bytes() for file in files) == web.big_file().read_bytes()
+    assert all(f["winner"] for f in net.wlb("cg").flows())
+
+
+def test_firewall(net, family):
+    """W115: the gateway has a stateful firewall that drops all it does not expect, and
+    hides its clients behind its own address: the replica serves as before, and no
+    packet is invalid to it."""
+    cg = net["cg"]
+    cg.run("nft", "-f", "-", stdin="""table inet wall {
+        chain forward {
+            type filter hook forward priority filter; policy drop
+            ct state invalid counter name invalid drop
+            ct state established,related accept
+            iifname "lan0" tcp dport { 80, 8080 } ct state new accept
+            counter name other drop
+        }
+        chain prerouting {
+            type filter hook prerouting priority filter
+            iifname "wan0" ct state invalid counter name invalid drop
+        }
+        chain postrouting {
+            type nat hook postrouting priority srcnat
+            oifname "wan0" masquerade
+        }
+        counter invalid { }
+        counter other { }
+        }""")
+    before, counted = bad_checksums(net), Counted(net.wlb("cg"))
+    try:
+        assert web.fetch(net["c1"], net.address["s", family], "10M") == (
+            "r1", web.big_file().read_bytes())
+        assert web.fetch(net["c1"], net.address["s", family])[0] == "r1"
+        wait_until("the server's resets", lambda: counted.grown().get("reset_sent") == 2,
+                   step=0.1)
+        (first, second) = net.wlb("cg").flows()
+        own = {4: "10.9.1.1", 6: "2001:db8:9:1::1"}[family]
+        assert (first["client"], second["client"]) == (own, own)
+        rules = cg.out("nft", "list", "counters", "table", "inet", "wall")
+    finally:
+        cg.run("nft", "delete", "table", "inet", "wall")
+    assert rules.count("packets 0 bytes 0") == 2, rules
+    assert bad_checksums(net) == before
+    wait_until("s is not half open", lambda: not net["s"].half_open(), timeout=5)
