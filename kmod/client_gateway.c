@@ -524,7 +524,8 @@ static __always_inline unsigned int wlb_cg_in(struct wlb_net *wn,
 		u8 state = READ_ONCE(f->fsm.state);
 
 		if (wlb_flow_won_by(f, &p.src, v6)) {
-			if (state != WLB_FLOW_WON || !wlb_pkt_sane(&p))
+			if (state != WLB_FLOW_WON || !wlb_pkt_sane(&p) ||
+			    (READ_ONCE(f->fsm.flags) & WLB_FSM_REOPEN))
 				return wlb_cg_far_control(wn, cg, skb, &p, &key,
 							  hash);
 			wlb_pkt_seg(&p, &seg);

@@ -186,6 +186,9 @@ static bool wlb_flow_evict_state(struct wlb_table *t, u32 hash,
 
 void wlb_flow_evict(struct wlb_table *t, u32 hash)
 {
+	/* the worker is behind: one more dead flow would make no room */
+	if (READ_ONCE(t->n_dead) >= WLB_DEAD_MAX)
+		return;
 	/* without its tombstone a late answer is reset by the client itself */
 	if (!wlb_flow_evict_state(t, hash, WLB_FLOW_RACING,
 				  WLB_STAT_race_evicted))

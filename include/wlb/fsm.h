@@ -122,15 +122,21 @@ static inline u32 wlb_fsm_timeout(const struct wlb_fsm *m,
 	}
 }
 
-/* More than anybody has in flight, a 64th of what a forger may hit upon. */
+/* How far a sender may get at once: a 64th of what a forger may hit upon. */
 #define WLB_FSM_WINDOW	(1U << 26)
 
-/* Does the segment end where its sender may be, given what it has been told? */
+/*
+ * Does the segment end where its sender may be: ahead of what it has been told,
+ * or, with more than that in flight, of what it has sent?
+ */
 static inline bool wlb_fsm_plausible(const struct wlb_fsm *m,
 				     const struct wlb_seg *seg,
 				     enum wlb_dir dir)
 {
-	return seg->seq + seg->len - READ_ONCE(m->ack[!dir]) <= WLB_FSM_WINDOW;
+	u32 end = seg->seq + seg->len;
+
+	return end - READ_ONCE(m->ack[!dir]) <= WLB_FSM_WINDOW ||
+	       end - READ_ONCE(m->end[dir]) <= WLB_FSM_WINDOW;
 }
 
 /*
@@ -206,6 +212,9 @@ wlb_fsm_carry(struct wlb_fsm *m, const struct wlb_seg *seg, enum wlb_dir dir,
 		m->state = WLB_FLOW_CLOSING;
 		return WLB_CARRY;
 	}
+	/* a winner that speaks has not lost the old connection */
+	if (dir == WLB_DIR_SERVER)
+		m->flags &= (u8)~WLB_FSM_REOPEN;
 	if ((seg->flags & WLB_TCP_FIN) && wlb_fsm_plausible(m, seg, dir))
 		m->flags |= 1U << dir;
 	wlb_fsm_track(m, seg, dir);

@@ -46,8 +46,8 @@ def settled(net):
     """No race is lost; nothing of one scenario is left for the next."""
     yield
     net.no_netem()
-    assert wlb.unaccounted(net.wlb("cg").stats()) == 0
     net.wlb("cg").run("flow", "flush")
+    assert wlb.unaccounted(net.wlb("cg").stats()) == 0
 
 
 @pytest.fixture(params=[4, 6])
@@ -304,7 +304,7 @@ def test_two_at_once(all_ghosts):
 def slow(net, *names):
     """These answer late; the others at once."""
     for name in names:
-        net.netem(name, net.gateways[0] if name in net.servers else "core", "delay 60ms")
+        net.netem(name, net.gateways[0] if name in net.servers else "core", "delay 200ms")
 
 
 def connect(net, client, server, family, port=80, source_port=0):

@@ -46,11 +46,11 @@ def ghosts(all_ghosts, request):
 
 @pytest.fixture(autouse=True)
 def settled(net):
-    net.netem("s", "sg", "delay 60ms")
+    net.netem("s", "sg", "delay 200ms")
     yield
     net.no_netem()
-    assert wlb.unaccounted(net.wlb("cg").stats()) == 0
     net.wlb("cg").run("flow", "flush")
+    assert wlb.unaccounted(net.wlb("cg").stats()) == 0
 
 
 @pytest.fixture(params=[4, 6])
@@ -125,7 +125,7 @@ def test_both_ways(net, family, offload):
 def test_server_won(net, family):
     """W81: 10 MB of a flow that the server has won; nothing is translated."""
     net.netem("s", "sg", "")
-    net.netem("r1", "core", "delay 60ms")
+    net.netem("r1", "core", "delay 200ms")
     counted = Counted(net.wlb("cg"))
     assert web.fetch(net["c1"], net.address["s", family], "10M") == (
         "s", web.big_file().read_bytes())

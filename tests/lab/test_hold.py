@@ -16,6 +16,9 @@ BOTH = pytest.mark.parametrize("family", [4, 6])
 CLIENT = {4: "10.1.9.9", 6: "2001:db8:1:9::9"}
 MS = 1_000_000
 COUNT = 20
+# By which the emulation's timers are late at the median while its host is busy. The
+# delays below are 10 ms apart and more.
+LATE_MS = 8
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +40,6 @@ class Bench:
         self.wan = Tap(net["sg"], "wan0")
         self.lan = Tap(net["sg"], "lan0")
         self.delta = Delta(net.wlb("sg"))
-        self.oversleep = []     # ms by which this machine wakes up too late
 
     def close(self):
         for part in (self.wire, self.wan, self.lan):
@@ -75,9 +77,7 @@ class Bench:
         sports = []
         for _ in range(count):
             sports.append(self.send(family))
-            began = time.monotonic()
             time.sleep(0.02)
-            self.oversleep.append((time.monotonic() - began) * 1000 - 20)
         times = {"s": [], **{r: [] for r in replicas}}
         for sport in sports:
             came = self.came(sport).time
@@ -103,8 +103,8 @@ def bench(net):
 @BOTH
 def test_times(bench, family):
     """W29: each clone is held for D less its replica's delay, the server's copy for D;
-    D is the longest delay, at most max-hold. Never shorter; longer by no more than this
-    machine's own noise, which is measured beside."""
+    D is the longest delay, at most max-hold. Never shorter; the best of all no
+    longer than a packet takes that is not held, the median by this machine's noise."""
     far = {r: DELAYS["s"] + DELAYS[r] for r in ("r1", "r2", "r3")}      # 55, 70, 85
     bench.origin(family, far, race="raw")
     raw = bench.held(family, far)
@@ -115,16 +115,13 @@ def test_times(bench, family):
             ({"r1": 10, "r2": 20, "r3": 85}, {"max-hold": "40ms"},
              {"s": 40, "r1": 30, "r2": 20, "r3": 0})):
         bench.origin(family, delays, **limit)
-        bench.oversleep.clear()
         held = bench.held(family, delays)
-        late = statistics.median(bench.oversleep)
-        print(f"this machine sleeps {late:.2f} ms too long, median")
         for name, ms in expected.items():
             median = statistics.median(held[name])
             print(f"{name}: {ms} ms expected, median {median:.2f}, {min(held[name]):.2f}.."
                   f"{max(held[name]):.2f}")
-            assert min(held[name]) >= ms - 0.2, name
-            assert median <= ms + passing + (2 * late + 1 if ms else 0.5), name
+            assert ms - 0.2 <= min(held[name]) <= ms + passing + 1, name
+            assert median <= ms + passing + LATE_MS, name
         assert bench.delta() == {"syn_cloned": COUNT, "clone_sent": 3 * COUNT}
         assert bench.net.wlb("sg").stats()["held"] == 0
 
@@ -141,10 +138,9 @@ def test_device_down(bench, family, end):
     peer = {"lan": "s", "wan": "core"}[end]
     net.link_down("sg", peer)
     try:
-        clone = {"lan": "clone_sent", "wan": "clone_failed"}[end]
         expected = {"lan": {"clone_sent": 2}, "wan": {"clone_sent": 1, "clone_failed": 1}}[end]
-        wait_until(clone, lambda: bench.delta() == {"syn_cloned": 1, "hold_dropped": 1, **expected},
-                   timeout=5, step=0.2)
+        time.sleep(1.2)         # past the end of the hold
+        assert bench.delta() == {"syn_cloned": 1, "hold_dropped": 1, **expected}
         assert net.wlb("sg").stats()["held"] == 0
         assert bench.lan.seen(bench.is_copy(sport)) == []
     finally:

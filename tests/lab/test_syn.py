@@ -44,8 +44,8 @@ def settled(net):
     """No race is lost; nothing of one scenario is left for the next."""
     yield
     net.no_netem()
-    assert wlb.unaccounted(net.wlb("cg").stats()) == 0
     net.wlb("cg").run("flow", "flush")
+    assert wlb.unaccounted(net.wlb("cg").stats()) == 0
 
 
 @pytest.fixture(params=[4, 6])
@@ -178,7 +178,7 @@ def test_answer_lost_on_lan(net):
     for family in (4, 6):
         cg, sg = Counted(net.wlb("cg")), Counted(net.wlb("sg"))
         replicas = [Counted(net.wlb(name)) for name in net.replicas]
-        net.netem("s", "sg", "delay 60ms")
+        net.netem("s", "sg", "delay 200ms")
         net.netem("cg", "c1", "loss 100%")
         with net["c1"].entered():
             sock = socket.socket(socket.AF_INET if family == 4 else socket.AF_INET6)

@@ -170,7 +170,7 @@ TEST_CASE("a long transfer is followed to its end", "[fsm]")
     transfer(32);
 }
 
-TEST_CASE("so is one that fills a large window", "[fsm][!shouldfail]")
+TEST_CASE("so is one that fills a large window", "[fsm]")
 {
     // W87: TCP may have nearly 1 GiB in flight (RFC 7323 2.3)
     transfer(512);
@@ -336,7 +336,7 @@ TEST_CASE("a port is used again", "[fsm]")
     }
 }
 
-TEST_CASE("a SYN that the winner challenges does not take its connection", "[fsm][!shouldfail]")
+TEST_CASE("a SYN that the winner challenges does not take its connection", "[fsm]")
 {
     // W9: somebody else on the client's network sends a SYN in its name, and repeats it. The winner
     // lives and says so each time; a new race would break the client's connection.

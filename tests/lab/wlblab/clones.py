@@ -7,6 +7,7 @@ our own send and take them: a tcpdump per look would cost most of a scenario."""
 import contextlib
 import ctypes
 import dataclasses
+import errno
 import fcntl
 import select
 import socket
@@ -185,6 +186,10 @@ class Tap:
                 data, control, _, address = self._socket.recvmsg(65536, 64)
             except BlockingIOError:
                 return
+            except OSError as error:    # told once when the device goes down
+                if error.errno != errno.ENETDOWN:
+                    raise
+                continue
             if address[1] in _ETH_P.values():
                 when = next(struct.unpack("qq", value) for _, kind, value in control
                             if kind == _SO_TIMESTAMPNS)

@@ -52,8 +52,9 @@ class Ghosts:
 
     def forget(self):
         """What the wires still hold is of no interest any more."""
-        self.lan.drain(0.02)
-        self.wan.drain(0.02)
+        time.sleep(0.02)
+        self.lan.forget()
+        self.wan.forget()
 
     def out(self, raw, partial=False):
         """Sends a packet of the client's side; what reaches the far side of it."""

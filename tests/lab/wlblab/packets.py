@@ -254,6 +254,15 @@ class Wire:
                 found.append(packet)
         return found
 
+    def forget(self):
+        """What has come so far is of no interest."""
+        self._sock.settimeout(0)
+        try:
+            while True:
+                self._sock.recv(1)
+        except BlockingIOError:
+            pass
+
     def drain(self, wait=0.1):
         """All that has come, TCP or not, and what comes within wait s."""
         found = []
