@@ -48,7 +48,7 @@ int wlb_nla_name(const struct nlattr *attr, char *name,
 
 	nla_strscpy(name, attr, WLB_NAME_LEN);
 	for (c = name; *c; c++)
-		if (!isalnum(*c) && !strchr("_.-", *c))
+		if (!(isascii(*c) && isalnum(*c)) && !strchr("_.-", *c))
 			break;
 	if (*c || c == name) {
 		NL_SET_ERR_MSG_ATTR(extack, attr,

@@ -301,7 +301,7 @@ def test_busy(net, tap, wire, delta, family):
     """W41, W42: busy by order: silent, counted, another replica wins, and a download
     that runs already comes to its end; afterwards it answers again."""
     r1, s = net.wlb("r1"), net.address["s", family]
-    where = web.ROOT / "busy"
+    where = web.ROOT / f"busy{family}"
     download = net["c1"].popen("curl", "-sSf", "--limit-rate", "4M", "-o", where, "-w",
                                "%header{x-who}", web.url(s, "10M"), stdout=-1)
     try:

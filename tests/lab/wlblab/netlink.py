@@ -103,17 +103,17 @@ class Wlb:
     def __exit__(self, *_):
         self.close()
 
-    def request(self, command, attrs=(), dump=False, buffer=1 << 16, version=1):
-        """Attributes of each reply, as bytes. reads counts the reads it took, torn says
-        if the kernel called the dump inconsistent."""
+    def request(self, command, attrs=(), dump=False):
+        """Attributes of each reply, as bytes. self.reads counts the reads it took,
+        self.torn says if the kernel called the dump inconsistent."""
         self._sequence += 1
-        body = struct.pack("=BBH", command, version, 0) + b"".join(attrs)
+        body = struct.pack("=BBH", command, 1, 0) + b"".join(attrs)
         flags = _REQUEST | (_DUMP if dump else _MULTI_ACK)
         self._socket.send(struct.pack("=IHHII", 16 + len(body), self._family, flags,
                                       self._sequence, 0) + body)
         replies, self.reads, self.torn = [], 0, False
         while True:
-            data = self._socket.recv(buffer)
+            data = self._socket.recv(1 << 18)
             self.reads += 1
             while data:
                 size, kind, flags, sequence, _ = struct.unpack_from("=IHHII", data)

@@ -259,7 +259,7 @@ class Wire:
         self._sock.settimeout(0)
         try:
             while True:
-                self._sock.recv(1)
+                self._sock.recv(64)     # less than a vnet header is EINVAL
         except BlockingIOError:
             pass
 
