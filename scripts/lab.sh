@@ -82,8 +82,45 @@ guest_run=/run/wlb/out/$(basename "$run")
 	printf 'sync\necho b >/proc/sysrq-trigger\nsleep 60\n'
 } >"$run/guest"
 
+# What scenarios run and read all the time lies in the guest's memory, over the
+# files of this machine. Every open() of those asks this machine, and while the guest
+# waits for that a counted clock jumps from timer to timer: seconds for one program.
+# It also keeps a rebuild from pulling the programs away under a running scenario.
+stage() {
+	local programs files
+	mapfile -t programs < <(type -P bash sh env cat cp date dmesg grep ls mkdir rm sed sleep sync \
+		bc curl ethtool insmod ip ip6tables iptables modinfo modprobe nft nginx openssl \
+		ping rmmod ss sysctl tc tcpdump tshark dumpcap timeout || true)
+	files=(
+		"${programs[@]}" /usr/bin/python3
+		"$repo/build/userspace/wlbctl" "$repo/build/kmod/$kver/wlb.ko" "$repo/tests/lab"
+		/bin /sbin /lib /lib64
+		/etc/{ld.so.cache,passwd,group,hosts,host.conf,nsswitch.conf,services,protocols}
+		/etc/{localtime,gai.conf,resolv.conf,iproute2,ssl/openssl.cnf}
+		/usr/lib/{locale/C.utf8,ssl/openssl.cnf,python3.11}
+		/usr/lib/python3/dist-packages/{_pytest,pytest,pluggy,iniconfig,packaging,attr,attrs,scapy}
+		/usr/lib/x86_64-linux-gnu/{gconv/gconv-modules.cache,wireshark} /usr/share/wireshark
+	)
+	{
+		printf '%s\n' "${files[@]}"
+		ldd "${programs[@]}" /usr/bin/python3 "$repo/build/userspace/wlbctl" \
+			/usr/lib/python3.11/lib-dynload/*.so 2>/dev/null |
+			awk '$2 == "=>" && $3 ~ /^\// { print $3 } $1 ~ /^\// && NF == 2 { print $1 }'
+	} | sort -u | while read -r file; do
+		[ -e "$file" ] || continue
+		if [ -L "$file" ]; then
+			echo "$(realpath "$(dirname "$file")")/$(basename "$file")"
+		fi
+		if [ ! -L "$file" ] || [ ! -d "$file" ]; then
+			realpath "$file"
+		fi
+	done | sort -u | xargs -d '\n' -I{} find {} ! -name '*.a' |
+		awk -F / '{ path = "."; print path
+			for (i = 2; i <= NF; i++) { path = path "/" $i; print path } }' | sort -u
+}
+
 root=$work/root
-mkdir -p "$root"/{bin,proc,sys,dev,host,write,newroot,modules}
+mkdir -p "$root"/{bin,proc,sys,dev,host,write,newroot,modules,stage}
 cp /bin/busybox "$root/bin/"
 for module in virtio_pci 9pnet_virtio 9p overlay virtio_console; do
 	modprobe -d "$kernel" -S "$kver" --show-depends "$module"
@@ -105,17 +142,20 @@ for m in \$(\$B cat /modules/order); do \$B insmod /modules/\$m; done
 \$B mount -t 9p -o trans=virtio,version=9p2000.L,ro,cache=loose,msize=524288 host /host
 \$B mount -t tmpfs write /write
 \$B mkdir /write/upper /write/work
-\$B mount -t overlay -o lowerdir=/host,upperdir=/write/upper,workdir=/write/work root /newroot
+\$B mount -t overlay -o lowerdir=/stage:/host,upperdir=/write/upper,workdir=/write/work root /newroot
 for d in dev proc sys; do \$B mount --move /\$d /newroot/\$d; done
 \$B mount -t tmpfs run /newroot/run
 \$B mkdir -p /newroot/run/wlb/out
 \$B mount -t 9p -o trans=virtio,version=9p2000.L out /newroot/run/wlb/out
 \$B cp /newroot$guest_run/guest /newroot/run/wlb/guest
 \$B umount /newroot/run/wlb/out
-exec \$B switch_root /newroot /bin/bash /run/wlb/guest
+cd /newroot
+\$B mount --move . /
+exec \$B chroot . /bin/bash /run/wlb/guest
 INIT
 chmod +x "$root/init"
-(cd "$root" && find . | cpio -o -H newc --quiet | gzip -1) >"$work/initrd"
+stage | tar -C / -cf - --no-recursion -T - | tar -C "$root/stage" -xf -
+(cd "$root" && find . | cpio -o -H newc --quiet) >"$work/initrd"
 
 if [ -n "$icount" ]; then
 	speed=(-accel "tcg,thread=single" -icount "shift=0,sleep=off" -smp 1 -rtc "base=utc,clock=vm")
