@@ -186,9 +186,10 @@ def test_answer_lost_on_lan(net):
             sock.setblocking(False)
             assert sock.connect_ex((net.address["s", family], 80)) == errno.EINPROGRESS
             wait_until("two late answers", lambda: cg.grown().get("answer_lost") == 2, step=0.05)
+            # The winner repeats its answer as well, at the same time: keep it away.
+            wait_until("the SYN again", lambda: cg.grown().get("syn_to_winner"), step=0.05)
             net.netem("cg", "c1", "")
             wait_until("connected", lambda: _connected(sock), step=0.05)
-        assert cg.grown()["syn_to_winner"] >= 1
         assert sg.grown()["syn_cloned"] == 1
         assert [r.grown()["clone_cracked"] for r in replicas] == [1, 1]
 
