@@ -448,7 +448,7 @@ def test_nobody_answers(all_ghosts, net, family):
 def test_client_gives_up(net, family):
     """W74: the client aborts before any answer. It says so only when one arrives: the
     winner is told, the others are reset, nobody stays half open, the flow closes."""
-    net.netem("core", "cg", "delay 300ms")
+    net.netem("core", "cg", "delay 700ms")
     counted = Counted(net.wlb("cg"))
     with net["c1"].entered():
         sock = socket.socket(socket.AF_INET if family == 4 else socket.AF_INET6)
