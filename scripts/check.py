@@ -71,6 +71,7 @@ class Test:
     name: str
     status: str = "passed"      # passed, failed, skipped
     reason: str = ""
+    first: str = ""             # why it failed at first, if it passed the second time
 
 
 def run(suite, *command, live=False, log=None, env=None):
@@ -212,6 +213,22 @@ def shell():
             yield simple("shell", name, "shellcheck", "-x", *dialect, name)
 
 
+# So many scenarios may be disturbed by a busy machine; more are no accident.
+UNSTEADY_MAX = 5
+
+
+def once_more(suite, series, machine, failed):
+    """Scenarios with a clock of their own meet a host that may stall for seconds: the
+    few that failed run again, in a machine of theirs. One that passes then is told
+    of as unsteady; one that fails again has failed."""
+    print(f"check: {suite}: {len(failed)} failed, once more", flush=True)
+    nodes = [f"tests/lab/{test.name.replace('::', '.py::', 1)}" for test in failed]
+    second = {test.name: test for test in lab(f"{suite}-again", series, machine, nodes)}
+    for test in failed:
+        if test.name in second and second[test.name].status == "passed":
+            test.status, test.first, test.reason = "passed", test.reason, ""
+
+
 def lab(suite, series, machine, tests):
     out = REPO / "build" / "lab" / suite
     shutil.rmtree(out, ignore_errors=True)
@@ -224,7 +241,6 @@ def lab(suite, series, machine, tests):
     except (OSError, ET.ParseError) as error:
         yield Test("machine", "failed", f"status {status}, no report: {error}\n{tail(output)}")
         return
-    bad = 0
     # One that fails in its teardown too is there twice.
     merged = {}
     for case in cases:
@@ -239,9 +255,11 @@ def lab(suite, series, machine, tests):
         known = merged.setdefault(test.name, test)
         if known is not test and test.status == "failed":
             known.status, known.reason = "failed", known.reason + test.reason
-    for test in merged.values():
-        bad += test.status == "failed"
-        yield test
+    failed = [test for test in merged.values() if test.status == "failed"]
+    bad = len(failed)
+    if 0 < bad <= UNSTEADY_MAX and "-i" not in machine and not suite.endswith("-again"):
+        once_more(suite, series, machine, failed)
+    yield from merged.values()
     if status and not bad:
         yield Test("machine", "failed", f"status {status}\n{tail(output, 40)}")
 
@@ -295,6 +313,9 @@ def main():
             t.name.startswith("lab-") and t.status == "passed" for t in every):
         every.append(Test("lab", "failed", "no lab scenario ran"))
 
+    unsteady = [test for test in every if test.first]
+    for test in unsteady:
+        print(f"check: UNSTEADY {test.name}: {test.first}".rstrip())
     for status in ("failed", "skipped"):
         for test in every:
             if test.status == status:
@@ -305,6 +326,7 @@ def main():
     (RESULTS / "check.json").write_text(json.dumps({
         "tests": len(every), "failed": len(total["failed"]),
         "skipped": [{"test": t.name, "reason": t.reason} for t in total["skipped"]],
+        "unsteady": [{"test": t.name, "reason": t.first} for t in unsteady],
         "failures": [{"test": t.name, "reason": t.reason} for t in total["failed"]],
         "kernel": ", ".join(kernel_version(s) for s in ("6.1", "6.12")), "commit": commit,
         "seconds": round(time.monotonic() - began, 1), "suites": report}, indent=1) + "\n",
