@@ -2,12 +2,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Builds the module for one kernel: build-kmod.sh KVER [make arguments]
 # -> build/kmod/KVER/wlb.ko, objects beside it, the source tree untouched.
+# KVER may also be one of scripts/debug-kernel.sh: uml, smp, kcsan.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 kver=${1:?usage: build-kmod.sh KVER [make arguments]}
 shift
+[ "$kver" != uml ] || export ARCH=um
 headers=/lib/modules/$kver/build
-[ -d "$headers" ] || headers=$(scripts/kernels.sh -b "$kver" 2>/dev/null) || {
+[ -d "$headers" ] || {
+	headers=$(scripts/kernels.sh -b "$kver") && kver=$(scripts/kernels.sh "$kver")
+} || {
 	echo "build-kmod: no headers of kernel $kver: apt install linux-headers-$kver" >&2
 	exit 1
 }

@@ -9,8 +9,9 @@
 # The cache is $WLB_CACHE, default /var/cache/wlb:
 #   kernels/versions      one line per kernel: "6.1 6.1.0-NN-amd64"
 #   kernels/KVER/         boot, lib/modules, headers; see scripts/kernels.sh
-#   checkpatch/           the kernel's own style checker
-# To take newer kernels, remove kernels/versions.
+#   source/               a kernel's source, for those that scripts/debug-kernel.sh
+#                         builds, into debug/
+# To take newer kernels, remove kernels/versions and source/.
 set -euo pipefail
 
 cache=${WLB_CACHE:-/var/cache/wlb}
@@ -19,11 +20,12 @@ series=(6.1 6.12)
 
 packages=(
 	# build
-	build-essential bc pkg-config libnl-3-dev libnl-genl-3-dev libtomlplusplus-dev
+	build-essential ccache bc pkg-config libnl-3-dev libnl-genl-3-dev libtomlplusplus-dev
 	libboost-program-options-dev nlohmann-json3-dev catch2 kmod
 	libelf1 pahole # used by the kernels' build tools
+	flex bison libelf-dev libssl-dev # and for kernels of our own
 	# check
-	clang clang-format clang-tidy sparse shellcheck perl xz-utils git
+	clang clang-format clang-tidy libclang-rt-14-dev sparse shellcheck flake8 perl xz-utils git
 	# test machines
 	qemu-system-x86 busybox-static cpio
 	# scenarios
@@ -150,25 +152,27 @@ unpack_kernel() {
 	have_kernel "$kver" || die "kernel $kver is not complete after unpacking ${names[*]}"
 }
 
-checkpatch() {
-	local dir=$cache/checkpatch source=linux-source-6.1 tmp
-	[ ! -x "$dir/checkpatch.pl" ] || return 0
-	say "taking checkpatch.pl out of $source"
+# The source of the kernels that scripts/debug-kernel.sh builds; checkpatch.pl is in it.
+kernel_source() {
+	local package=linux-source-6.1 tmp version
+	[ ! -e "$cache/source/.wlb-version" ] || return 0
+	say "unpacking $package into $cache/source"
 	tmp=$(mktemp -d "$cache/new.XXXXXX")
-	mkdir "$tmp/out"
-	if [ -e "/usr/src/$source.tar.xz" ]; then
-		ln -s "/usr/src/$source.tar.xz" "$tmp/$source.tar.xz"
+	mkdir "$tmp/source"
+	if installed "$package"; then
+		version=$(dpkg-query -W -f '${Version}' "$package")
+		tar -xJf "/usr/src/$package.tar.xz" -C "$tmp/source" --strip-components=1
 	else
 		update
-		(cd "$tmp" && apt download "$source")
-		dpkg-deb --fsys-tarfile "$tmp"/*.deb |
-			tar -xO "./usr/src/$source.tar.xz" >"$tmp/$source.tar.xz"
+		(cd "$tmp" && apt download "$package")
+		version=$(dpkg-deb -f "$tmp"/*.deb Version)
+		dpkg-deb --fsys-tarfile "$tmp"/*.deb | tar -xO "./usr/src/$package.tar.xz" |
+			tar -xJ -C "$tmp/source" --strip-components=1
 	fi
-	tar -xJf "$tmp/$source.tar.xz" -C "$tmp/out" --strip-components=2 \
-		"$source"/scripts/{checkpatch.pl,spelling.txt,const_structs.checkpatch}
-	rm -rf "$dir"
-	chmod 755 "$tmp/out"
-	mv "$tmp/out" "$dir"
+	chmod 755 "$tmp/source"
+	echo "$version" >"$tmp/source/.wlb-version"
+	rm -rf "${cache:?}/source" "$cache/checkpatch"
+	mv "$tmp/source" "$cache/source"
 	rm -rf "$tmp"
 }
 
@@ -212,4 +216,4 @@ if [ -z "$complete" ]; then
 	mv "$versions.new" "$versions"
 fi
 
-checkpatch
+kernel_source

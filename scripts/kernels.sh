@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# The test machines' kernels that scripts/deps.sh has unpacked.
+# The test machines' kernels: those that scripts/deps.sh has unpacked, and our own.
 # usage: kernels.sh              one "SERIES KVER" per line
-#        kernels.sh WHICH        KVER of a series (6.12) or version
+#        kernels.sh WHICH        KVER of a series (6.12) or version, or of one that
+#                                scripts/debug-kernel.sh builds: uml, smp, kcsan
 #        kernels.sh -r WHICH     its directory: boot/vmlinuz-KVER, lib/modules/KVER
 #        kernels.sh -b WHICH     its build directory, for make -C
 set -euo pipefail
@@ -17,6 +18,16 @@ while getopts rb option; do
 done
 shift $((OPTIND - 1))
 
+case ${1:-} in
+uml | smp | kcsan)
+	dir=$("$(dirname "$0")/debug-kernel.sh" "$1")
+	case $what in
+	version) cat "$dir/include/config/kernel.release" ;;
+	*) echo "$dir" ;;
+	esac
+	exit
+	;;
+esac
 dir=${WLB_CACHE:-/var/cache/wlb}/kernels
 if [ ! -e "$dir/versions" ]; then
 	echo "kernels: $dir/versions is not there; run scripts/deps.sh (make deps)" >&2
