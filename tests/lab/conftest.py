@@ -22,6 +22,17 @@ def kernel_log():
     assert not splats, "the kernel complained:\n" + "\n".join(splats)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def leaks():
+    """In a kernel that looks for them: no memory is lost between the first scenario of
+    a file and its last, which is the one told of, and the checks themselves still work."""
+    kernel.forget_leaks()
+    yield
+    found = kernel.leaks()
+    assert not found, "memory lost:\n" + found
+    assert kernel.lockdep_works(), "lockdep has given up: see the kernel's log"
+
+
 def _settle(net):
     """What holds at the end of every scenario that loaded the module."""
     for name in net.hosts:

@@ -385,6 +385,8 @@ def test_hooks(net):
     does one with a role elsewhere; a role has its hooks, and they go with it."""
     def pages(server, client="c1"):
         return lambda: [web.fetch(net[client], net.address[server, f]) for f in (4, 6)]
+    if not (_TRACING / "kprobe_events").exists():
+        pytest.skip("this kernel has no kprobes to count calls by")
     passing = {"cg": pages("s"), "sg": pages("s"), "r1": pages("r1")}
     beside = {"cg": pages("r1", "s"), "sg": pages("r1"), "r1": pages("s")}
     config = net.config()

@@ -238,7 +238,14 @@ class Wire:
 
     def send(self, packet):
         to = (self._device, _ETH_P[packet[0] >> 4], 0, 0, self._mac)
-        self._socket.sendto(packet, to)
+        while True:
+            try:
+                self._socket.sendto(packet, to)
+                return
+            except OSError as error:    # the other end's queue is full
+                if error.errno != errno.ENOBUFS:
+                    raise
+                time.sleep(0.001)
 
 
 def no_checksum_offload(host, device):

@@ -6,6 +6,7 @@ import ctypes
 import json
 import os
 import pathlib
+import socket
 import subprocess
 import time
 
@@ -84,6 +85,15 @@ class Host:
             raise CommandFailed(f"{self.name}: {' '.join(map(str, args))}: status "
                                 f"{done.returncode}\n{stdout}{stderr}")
         return done
+
+    def connect(self, address, port, from_port=0, timeout=10):
+        """A TCP connection of this host."""
+        with self.entered():
+            sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+        sock.settimeout(timeout)
+        sock.bind(("", from_port))
+        sock.connect((address, port))
+        return sock
 
     def out(self, *args, **kwargs):
         return self.run(*args, **kwargs).stdout

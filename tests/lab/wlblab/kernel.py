@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import subprocess
+import time
 
 REPO = pathlib.Path(__file__).resolve().parents[3]
 MODULE = REPO / "build" / "kmod" / os.uname().release / "wlb.ko"
@@ -27,6 +28,32 @@ def load(**parameters):
 
 def unload():
     subprocess.run(["rmmod", "wlb"], check=True)
+
+
+_KMEMLEAK = pathlib.Path("/sys/kernel/debug/kmemleak")
+_LOCKDEP = pathlib.Path("/proc/lockdep_stats")
+
+
+def forget_leaks():
+    if _KMEMLEAK.exists():
+        _KMEMLEAK.write_text("clear\n", encoding="ascii")
+
+
+def leaks():
+    """What kmemleak says was allocated and is pointed to by nothing; "" if this kernel
+    does not look. It reports nothing younger than 5 s, and what a register or a queue
+    still held at the first look is found at the second."""
+    if not _KMEMLEAK.exists():
+        return ""
+    for _ in range(2):
+        time.sleep(6)
+        _KMEMLEAK.write_text("scan\n", encoding="ascii")
+    return _KMEMLEAK.read_text(encoding="utf-8", errors="replace")
+
+
+def lockdep_works():
+    """False if lockdep has switched itself off, as it does after its first report."""
+    return not _LOCKDEP.exists() or bool(re.search(r"debug_locks:\s+1$", _LOCKDEP.read_text(), re.M))
 
 
 class Log:

@@ -97,20 +97,32 @@ class Wlb:
     def close(self):
         self._socket.close()
 
+    def timeout(self, seconds):
+        """Replies later than that are a TimeoutError."""
+        self._socket.settimeout(seconds)
+
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
         self.close()
 
-    def request(self, command, attrs=(), dump=False):
-        """Attributes of each reply, as bytes. self.reads counts the reads it took,
-        self.torn says if the kernel called the dump inconsistent."""
+    def send(self, command, attrs=(), dump=False):
+        """One system call; replies() has what comes of it."""
         self._sequence += 1
-        body = struct.pack("=BBH", command, 1, 0) + b"".join(attrs)
+        self._attrs = b"".join(attrs)
+        body = struct.pack("=BBH", command, 1, 0) + self._attrs
         flags = _REQUEST | (_DUMP if dump else _MULTI_ACK)
         self._socket.send(struct.pack("=IHHII", 16 + len(body), self._family, flags,
                                       self._sequence, 0) + body)
+
+    def request(self, command, attrs=(), dump=False):
+        """Attributes of each reply, as bytes. self.reads counts the reads it took,
+        self.torn says if the kernel called the dump inconsistent."""
+        self.send(command, attrs, dump)
+        return self.replies()
+
+    def replies(self):
         replies, self.reads, self.torn = [], 0, False
         while True:
             data = self._socket.recv(1 << 18)
@@ -127,7 +139,7 @@ class Wlb:
                         ack = values(message[skip:]) if flags & _ACK_TLVS else {}
                         text = ack.get(1, b"").rstrip(b"\0").decode()
                         offset = struct.unpack("=I", ack[2])[0] if 2 in ack else 0
-                        raise Refused(-code, text, _path(b"".join(attrs), offset, 20)
+                        raise Refused(-code, text, _path(self._attrs, offset, 20)
                                       if offset else ())
                     return replies
                 replies.append(message[4:])

@@ -4,6 +4,7 @@ as a wire carries them. By struct: in the emulated machine scapy takes 16 s to i
 and 30 ms to build a packet."""
 
 import ipaddress
+import select
 import socket
 import struct
 import time
@@ -227,10 +228,14 @@ class Wire:
         return head + self._peer + self._own + (b"\x08\x00", b"\x86\xdd")[raw[0] >> 4 == 6] + raw
 
     def send_frame(self, frame):
-        self._sock.send(frame)
+        try:
+            self._sock.send(frame)
+        except BlockingIOError:     # as much is on its way as may be
+            select.select([], [self._sock], [])
+            self._sock.send(frame)
 
     def send(self, raw, partial=False):
-        self._sock.send(self.frame(raw, partial))
+        self.send_frame(self.frame(raw, partial))
 
     def _next(self, timeout):
         self._sock.settimeout(timeout)
