@@ -5,7 +5,8 @@ KVER    ?= $(shell uname -r)
 DESTDIR ?=
 PREFIX  ?= /usr/local
 
-.PHONY: help all deps kmod userspace demo check install uninstall clean
+.PHONY: help all deps kmod userspace demo check check-debug check-smp check-kcsan lint \
+	install uninstall clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -26,6 +27,18 @@ demo: deps ## a client's pages served by the nearest replica, in a test machine
 
 check: deps ## all tests; ends with one line of counts
 	scripts/check.py
+
+check-debug: deps ## all scenarios and worse ones in a kernel that watches itself
+	scripts/check.py debug
+
+check-smp: deps ## races, floods and churn in such a kernel with four processors
+	scripts/check.py smp
+
+check-kcsan: deps ## the same in a kernel that looks for data races
+	scripts/check.py kcsan
+
+lint: deps ## what reads the sources: compilers' warnings, sparse, checkpatch, linters
+	scripts/check.py lint
 
 install: all ## install module, wlbctl, man pages, example configuration
 	install -D -m 644 build/kmod/$(KVER)/wlb.ko \

@@ -1,0 +1,358 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What scripts/check.py runs: each suite is a function whose tests it yields."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+
+REPO = pathlib.Path(__file__).resolve().parent.parent
+RESULTS = REPO / "build" / "results"
+LOGS = RESULTS / "check"
+CACHE = pathlib.Path(os.environ.get("WLB_CACHE", "/var/cache/wlb"))
+
+COMMANDS = """make gcc g++ clang++ clang-format clang-tidy sparse shellcheck perl pkg-config
+    flake8 flex bison ccache
+    modprobe depmod qemu-system-x86_64 busybox cpio xz ip tc ss ping curl nginx openssl tcpdump
+    tshark nft ethtool""".split()
+
+# What checkpatch.pl asks for and we do otherwise, and why.
+CHECKPATCH_IGNORE = {
+    # Lists of names (X macros), initialisers and declarations take no parentheses.
+    "COMPLEX_MACRO": "",
+    # The same macros name an argument twice on purpose; they expand to no call.
+    "MACRO_ARG_REUSE": "",
+    # A new file in a tree with a MAINTAINERS file: there is none.
+    "FILE_PATH_CHANGES": "",
+    # Headers that userspace compiles too have neither BIT() nor u8.
+    "BIT_MACRO": "include/",
+    "PREFER_KERNEL_TYPES": "include/",
+    # An out-of-tree module meets several kernels; compat.h is the place for it.
+    "LINUX_VERSION_CODE": "kmod/compat.h",
+    # It takes LINUX_VERSION_CODE for a constant on the wrong side.
+    "CONSTANT_COMPARISON": "kmod/compat.h",
+}
+
+
+
+@dataclasses.dataclass
+class Machine:
+    """Scenarios in a machine of their own."""
+    kernel: str                 # see scripts/lab.sh
+    arguments: list             # of lab.sh
+    tests: list                 # arguments of pytest
+    environment: dict = dataclasses.field(default_factory=dict)     # of pytest
+
+    def unsteady(self):
+        """Has it a clock of its own, which goes on while a busy host stalls it? The
+        counted clock (-i) and User Mode Linux's have not."""
+        return self.kernel != "uml" and "-i" not in self.arguments
+
+
+def lab_files(*names):
+    return [f"tests/lab/{name}.py" for name in names]
+
+
+CLIENT_GATEWAY = lab_files("test_syn", "test_answers", "test_carried", "test_limits")
+COUNTED = lab_files("test_baseline", "test_smoke")
+SMP = lab_files("test_smp")
+DEBUG = "tests/lab/debug"
+ADVERSE = [f"{DEBUG}/test_{name}.py" for name in ("churn", "faults", "netlink_fuzz")]
+CROWDS = [f"{DEBUG}/test_{name}.py" for name in ("storm", "flood")]
+OTHERS = ["tests/lab", f"--ignore={DEBUG}", *(f"--ignore={f}" for f in CLIENT_GATEWAY + COUNTED)]
+# Where an instruction takes ten times as long, some of each will do.
+FEW = {"WLB_RACES": "2000", "WLB_FUZZ": "2000", "WLB_SYNS": "20000"}
+MACHINES = {
+    # The counted clock makes delays exact however busy this machine is, but has one
+    # processor; scenarios of several have a clock of their own, and margins.
+    "lab-6.1-client": Machine("6.1", ["-c", "2"], CLIENT_GATEWAY),
+    "lab-6.1": Machine("6.1", ["-c", "2"], OTHERS),
+    "lab-6.1-counted": Machine("6.1", ["-i"], COUNTED),
+    "lab-6.12-counted": Machine("6.12", ["-i"], lab_files("test_smoke")),
+    "lab-6.12": Machine("6.12", ["-c", "2"], SMP),
+    "uml-client": Machine("uml", ["-m", "2560"], CLIENT_GATEWAY),
+    "uml-lab": Machine("uml", ["-m", "2560"], [*OTHERS, f"--ignore={SMP[0]}", *COUNTED]),
+    "uml-adverse": Machine("uml", ["-m", "2560"], ADVERSE),
+    "uml-crowds": Machine("uml", ["-m", "3072"], CROWDS),
+    "smp": Machine("smp", ["-c", "4", "-m", "4096", "-t", "1500"], [*SMP, DEBUG], FEW),
+    "kcsan": Machine("kcsan", ["-c", "4", "-m", "4096", "-t", "3000"], [*SMP, DEBUG], FEW),
+}
+
+
+# How a kernel says that something is wrong, once it has said UP; lab.sh has both too.
+SPLAT = re.compile(r"WARNING: |BUG: |Oops|rcu: .*stall|refcount_t|general protection fault|"
+                   r"Kernel panic|unregister_netdevice: waiting|soft lockup|blocked for more than|"
+                   r"UBSAN:|KASAN:")
+UP = "lab: the machine is up"
+DEBUG_KERNELS = ("uml", "smp", "kcsan")
+
+
+@dataclasses.dataclass
+class Test:
+    name: str
+    status: str = "passed"      # passed, failed, skipped
+    reason: str = ""
+    first: str = ""             # why it failed at first, if it passed the second time
+
+
+def run(suite, *command, live=False, log=None, env=None):
+    """(status, output) of a command, its output also in the suite's log."""
+    path = LOGS / f"{log or suite}.log"
+    output = []
+    with path.open("a", encoding="utf-8") as file:
+        print("$", *command, file=file, flush=True)
+        child = subprocess.Popen([str(c) for c in command], cwd=REPO, stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                 errors="replace", env={**os.environ, **(env or {})})
+        for line in child.stdout:
+            file.write(line)
+            output.append(line)
+            if live:
+                sys.stdout.write(f"  {suite}: {line}")
+                sys.stdout.flush()
+        return child.wait(), "".join(output)
+
+
+def tail(output, lines=25):
+    return "\n".join(output.rstrip().splitlines()[-lines:])
+
+
+def simple(suite, name, *command):
+    """A command that is one test: its status decides."""
+    status, output = run(suite, *command)
+    if status:
+        return Test(name, "failed", f"status {status}\n{tail(output)}")
+    return Test(name)
+
+
+def kernel_version(series):
+    done = subprocess.run([REPO / "scripts" / "kernels.sh", series], text=True,
+                          capture_output=True, check=False)
+    return done.stdout.strip()
+
+
+def deps():
+    for command in COMMANDS:
+        if shutil.which(command):
+            yield Test(command)
+        else:
+            yield Test(command, "failed", "not found; scripts/deps.sh (make deps) installs it")
+    for series in ("6.1", "6.12"):
+        yield simple("deps", f"kernel {series}", "scripts/kernels.sh", series)
+
+
+def kmod(*kernels):
+    for which in kernels:
+        kver = kernel_version(which)
+        # From nothing: what was built before does not repeat its warnings.
+        shutil.rmtree(REPO / "build" / "kmod" / kver, ignore_errors=True)
+        status, output = run("kmod", "scripts/build-kmod.sh", which, f"-j{os.cpu_count()}",
+                             "W=1", "C=2")
+        warnings = [l for l in output.splitlines() if re.search(r"warning:|WARNING:|error:", l)]
+        if status:
+            yield Test(f"build for {kver}", "failed", tail(output))
+        elif not (REPO / "build" / "kmod" / kver / "wlb.ko").exists():
+            yield Test(f"build for {kver}", "failed", "no wlb.ko")
+        elif warnings:
+            yield Test(f"build for {kver}", "failed", "\n".join(warnings[:25]))
+        else:
+            yield Test(f"build for {kver}")
+
+
+def checkpatch():
+    files = sorted(str(f.relative_to(REPO)) for top in ("kmod", "include")
+                   for f in (REPO / top).rglob("*.[ch]"))
+    status, output = run("checkpatch", "perl", CACHE / "source" / "scripts" / "checkpatch.pl",
+                         "--no-tree", "--strict", "--terse", "--show-types", "-f", *files)
+    found = {f: [] for f in files}
+    other = []
+    for line in output.splitlines():
+        message = re.match(r"(\S+?):(\d+): (?:ERROR|WARNING|CHECK):(\w+): ", line)
+        if not message:
+            if not line.startswith("total:"):
+                other.append(line)
+            continue
+        name, _, kind = message.groups()
+        where = CHECKPATCH_IGNORE.get(kind)
+        if where is None or not name.startswith(where):
+            found[name].append(line)
+    for name, lines in found.items():
+        yield Test(name, "failed" if lines else "passed", "\n".join(lines))
+    # Of its own it has status 0 or 1; anything else is a crash.
+    if status > 1 or not files or (status and not any("total:" in l for l in output.splitlines())):
+        yield Test("checkpatch.pl", "failed", f"status {status}\n{tail(output)}")
+
+
+def userspace():
+    status, output = run(
+        "userspace", "make", "-C", "userspace", f"-j{os.cpu_count()}", "all", "unit",
+        env={"CXX": "ccache g++", "CCACHE_DIR": str(CACHE / "ccache"),
+             "CCACHE_BASEDIR": str(REPO), "CCACHE_NOHASHDIR": "1"})
+    yield Test("build", "failed" if status else "passed", tail(output) if status else "")
+
+
+def unit():
+    report = RESULTS / "unit.xml"
+    report.unlink(missing_ok=True)
+    status, output = run("unit", "build/tests/unit", "-r", "xml", "-o", report)
+    try:
+        cases = list(ET.parse(report).iter("TestCase"))
+    except (OSError, ET.ParseError) as error:
+        yield Test("unit", "failed", f"no report: {error}\n{tail(output)}")
+        return
+    bad = 0
+    for case in cases:
+        result = case.find("OverallResult")
+        if result is not None and result.get("success") == "true":
+            yield Test(case.get("name"))
+            continue
+        bad += 1
+        lines = [f"{case.get('filename')}:{case.get('line')}"]
+        for failed in case.iter("Expression"):
+            if failed.get("success") == "false":
+                expanded = (failed.findtext("Expanded") or "").strip()
+                lines.append(f"{failed.get('filename')}:{failed.get('line')}: {expanded}")
+        yield Test(case.get("name"), "failed", "\n".join(lines[:25]))
+    if not cases or (status and not bad):
+        yield Test("unit", "failed", f"status {status}, {len(cases)} tests\n{tail(output)}")
+
+
+def style():
+    yield simple("style", "clang-format", "make", "-C", "userspace", "format-check")
+    yield simple("style", "clang-tidy", "make", "-C", "userspace", "tidy")
+
+
+def python():
+    yield simple("python", "flake8", "flake8", "scripts", "tests")
+
+
+def shell():
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=REPO, text=True,
+                            capture_output=True, check=True).stdout.splitlines()
+    for name in sorted(listed):
+        path = REPO / name
+        if not path.is_file():
+            continue
+        with path.open("rb") as file:
+            first = file.readline()
+        completion = name.startswith("packaging/completion/")
+        if re.match(rb"#!.*\b(ba|da)?sh\b", first) or name.endswith(".sh") or completion:
+            dialect = ["-s", "bash"] if completion else []
+            yield simple("shell", name, "shellcheck", "-x", *dialect, name)
+
+
+# So many scenarios may be disturbed by a busy machine; more are no accident.
+UNSTEADY_MAX = 5
+
+
+def once_more(suite, machine, failed):
+    """Scenarios with a clock of their own meet a host that may stall for seconds: the
+    few that failed run again, in a machine of theirs. One that passes then is told
+    of as unsteady; one that fails again has failed."""
+    print(f"check: {suite}: {len(failed)} failed, once more", flush=True)
+    nodes = [f"tests/lab/{test.name.replace('::', '.py::', 1)}" for test in failed]
+    second = {test.name: test
+              for test in lab(f"{suite}-again", dataclasses.replace(machine, tests=nodes), False)}
+    for test in failed:
+        if test.name in second and second[test.name].status == "passed":
+            test.status, test.first, test.reason = "passed", test.reason, ""
+
+
+def lab(suite, machine, again=True):
+    out = REPO / "build" / "lab" / suite
+    shutil.rmtree(out, ignore_errors=True)
+    arguments = machine.arguments if "-t" in machine.arguments else [*machine.arguments, "-t", 900]
+    status, output = run(
+        suite, "scripts/lab.sh", "-k", machine.kernel, *arguments, "--",
+        "env", *(f"{k}={v}" for k, v in machine.environment.items()),
+        "python3", "-m", "pytest", "--color=no", "-p", "no:cacheprovider", "-v", "--tb=short",
+        "-ra", f"--junitxml=/run/wlb/out/{suite}.xml", *machine.tests, live=True,
+        env={"WLB_OUT": str(out)})
+    try:
+        cases = list(ET.parse(out / f"{suite}.xml").iter("testcase"))
+    except (OSError, ET.ParseError) as error:
+        yield Test("machine", "failed", f"status {status}, no report: {error}\n{tail(output)}")
+        return
+    # One that fails in its teardown too is there twice.
+    merged = {}
+    for case in cases:
+        test = Test(f"{case.get('classname').split('.')[-1]}::{case.get('name')}")
+        for kind in ("failure", "error"):
+            for problem in case.findall(kind):
+                test.status = "failed"
+                test.reason += f"{problem.get('message')}\n{tail(problem.text or '', 15)}\n"
+        skipped = case.find("skipped")
+        if test.status == "passed" and skipped is not None:
+            test.status, test.reason = "skipped", skipped.get("message") or "no reason given"
+        known = merged.setdefault(test.name, test)
+        if known is not test and test.status == "failed":
+            known.status, known.reason = "failed", known.reason + test.reason
+    failed = [test for test in merged.values() if test.status == "failed"]
+    bad = len(failed)
+    if 0 < bad <= UNSTEADY_MAX and again and machine.unsteady():
+        once_more(suite, machine, failed)
+    yield from merged.values()
+    # 1 is pytest's word for failed tests; 125 is lab.sh's for a kernel that complained.
+    if status > 1 or (status and not bad):
+        yield Test("machine", "failed", f"status {status}\n{tail(output, 40)}")
+
+
+def explore():
+    """Every way that a race can go, by tests/explore; and that it would see one go wrong."""
+    yield simple("explore", "build", "make", "-C", "tests/explore", "explore")
+    yield simple("explore", "every interleaving", "build/tests/explore", "--json",
+                 RESULTS / "explore.json")
+    yield simple("explore", "mutants", "make", "-C", "tests/explore", "mutants")
+
+
+SUITES = {
+    "deps": deps, "kmod": lambda: kmod("6.1", "6.12"), "kmod-uml": lambda: kmod("uml"),
+    "kmod-smp": lambda: kmod("smp"), "kmod-kcsan": lambda: kmod("kcsan"), "clang": clang,
+    "checkpatch": checkpatch, "userspace": userspace, "unit": unit, "style": style,
+    "shell": shell, "python": python, "explore": explore,
+    **{name: lambda n=name, m=machine: lab(n, m) for name, machine in MACHINES.items()},
+}
+
+# What `check.py TARGET` runs, one stage after the other: (how many side by side, suites).
+# Machines with a real clock wait for it half of the time. The longest come first.
+TARGETS = {
+    "check": [
+        (1, ["deps", "kmod", "userspace"]),
+        (3, ["lab-6.1-client", "lab-6.1", "style", "lab-6.1-counted", "lab-6.12-counted",
+             "lab-6.12", "clang", "checkpatch", "unit", "shell", "python"])],
+    "debug": [
+        (1, ["kmod-uml", "userspace"]),
+        (2, ["uml-crowds", "uml-lab", "uml-client", "uml-adverse", "explore"])],
+    "smp": [(1, ["kmod-smp", "userspace", "smp"])],
+    "kcsan": [(1, ["kmod-kcsan", "userspace", "kcsan"])],
+    "lint": [(1, ["kmod", "clang"]), (2, ["style", "checkpatch", "shell", "python"])],
+}
+
+
+def measured(machines, explored):
+    """What else a result file tells: what kernels complained of, and the scenarios' own
+    counts."""
+    found = {}
+    if any(MACHINES[name].kernel in DEBUG_KERNELS for name in machines):
+        found = {"splats": 0, "leaks": 0}
+    for name in machines:
+        out = REPO / "build" / "lab" / name
+        log = out / "kernel.log"
+        if found and log.exists():
+            lines = log.read_text(encoding="utf-8", errors="replace").partition(UP)[2]
+            found["splats"] += len(SPLAT.findall(lines))
+            found["leaks"] += sum(map(int, re.findall(r"kmemleak: (\d+) new suspected", lines)))
+        for report, keys in (("storm.json", ("races", "double_wins")),
+                             ("netlink.json", ("netlink_fuzz",))):
+            if (out / report).exists():
+                values = json.loads((out / report).read_text(encoding="utf-8"))
+                found.update({key: values[key] for key in keys})
+    if explored and (RESULTS / "explore.json").exists():
+        states = json.loads((RESULTS / "explore.json").read_text(encoding="utf-8"))["states"]
+        found["states_explored"] = states
+    return found
