@@ -9,76 +9,13 @@
  * gateway to an address that we serve from, every unadorned GRE or IPIP packet
  * is taken for a clone.
  */
-#include <linux/if_tunnel.h>
-#include <net/gre.h>
 #include <net/inet6_hashtables.h>
 #include <net/inet_hashtables.h>
-#include <net/ip_tunnels.h>
-#include <net/netfilter/nf_conntrack.h>
 #include <net/tcp.h>
 
 #include "conf.h"
+#include "crack.h"
 #include "pkt.h"
-
-struct wlb_outer {
-	union wlb_addr src, dst;
-	unsigned int len;	/* of all that comes off */
-};
-
-/*
- * Is this an encapsulation that a gateway of ours would make? IPv4 in IPv4 or
- * IPv6 in IPv6, no GRE options. It may still be somebody else's.
- */
-static bool wlb_outer_parse(const struct sk_buff *skb, bool v6,
-			    struct wlb_outer *o)
-{
-	const struct gre_base_hdr *gre;
-	struct gre_base_hdr buf;
-	u8 proto;
-
-	memset(o, 0, sizeof(*o));
-	if (v6) {
-		const struct ipv6hdr *ih = ipv6_hdr(skb);
-
-		o->src.v6 = ih->saddr;
-		o->dst.v6 = ih->daddr;
-		o->len = sizeof(*ih);
-		proto = ih->nexthdr;
-	} else {
-		const struct iphdr *ih = ip_hdr(skb);
-
-		if (ip_is_fragment(ih))
-			return false;
-		o->src.v4 = ih->saddr;
-		o->dst.v4 = ih->daddr;
-		o->len = ih->ihl * 4;
-		proto = ih->protocol;
-	}
-	if (proto == (v6 ? IPPROTO_IPV6 : IPPROTO_IPIP))
-		return true;
-	if (proto != IPPROTO_GRE)
-		return false;
-	gre = skb_header_pointer(skb, o->len, sizeof(buf), &buf);
-	if (!gre || gre->flags ||
-	    gre->protocol != htons(v6 ? ETH_P_IPV6 : ETH_P_IP))
-		return false;
-	o->len += sizeof(*gre);
-	return true;
-}
-
-/* The inner IPv4 header must be right: nobody has looked at it yet. */
-static bool wlb_inner_sane4(const struct sk_buff *skb, unsigned int off)
-{
-	u8 buf[60];
-	const struct iphdr *ih;
-
-	ih = skb_header_pointer(skb, off, sizeof(*ih), buf);
-	if (!ih || ih->version != 4 || ih->ihl < 5)
-		return false;
-	ih = skb_header_pointer(skb, off, ih->ihl * 4, buf);
-	return ih && !ip_fast_csum((const u8 *)ih, ih->ihl) &&
-	       ntohs(ih->tot_len) <= skb->len - off;
-}
 
 /* Would the host accept a connection now? The reason if not. */
 static int wlb_listener(struct net *net, struct sk_buff *skb,
@@ -104,39 +41,6 @@ static int wlb_listener(struct net *net, struct sk_buff *skb,
 	return stat;
 }
 
-/* Takes the outer headers off; the rest of the stack sees what was inside. */
-static int wlb_crack(struct sk_buff *skb, struct wlb_pkt *p,
-		     const struct wlb_outer *o, const union wlb_addr *local)
-{
-	unsigned int len = p->off + p->len;
-
-	if (pskb_trim_rcsum(skb, len) ||
-	    !pskb_may_pull(skb, p->off + wlb_pkt_hlen(p)))
-		return -ENOMEM;
-	skb_pull_rcsum(skb, o->len);
-	skb_reset_network_header(skb);
-	p->off -= o->len;
-	skb_set_transport_header(skb, p->off);
-	skb->encapsulation = 0;
-	skb_clear_hash(skb);
-	skb_dst_drop(skb);
-	secpath_reset(skb);
-	nf_reset_ct(skb);
-	if (p->v6) {
-		int iif = IP6CB(skb)->iif;
-
-		memset(IP6CB(skb), 0, sizeof(*IP6CB(skb)));
-		IP6CB(skb)->iif = iif;
-		IP6CB(skb)->nhoff = offsetof(struct ipv6hdr, nexthdr);
-	} else {
-		int iif = IPCB(skb)->iif;
-
-		memset(IPCB(skb), 0, sizeof(*IPCB(skb)));
-		IPCB(skb)->iif = iif;
-	}
-	return wlb_pkt_set_addr(skb, p, false, local);
-}
-
 /*
  * What to do with a packet that may be a clone: its object in @served, or a
  * reason to drop it in @stat, or neither: it is not for us.
@@ -146,21 +50,15 @@ static void wlb_clone_judge(struct wlb_rep *rep, struct sk_buff *skb, bool v6,
 			    struct wlb_served **served, int *stat)
 {
 	const struct wlb_served *local = wlb_rep_local(rep, &o->dst, v6);
-	int parsed = -EINVAL;
 	bool listed;
+	int parsed;
 	u8 flags;
 
 	*served = NULL;
 	*stat = WLB_NO_STAT;
 	if (!local)
 		return;
-	if (v6 ? skb->len - o->len >= sizeof(struct ipv6hdr) :
-		 wlb_inner_sane4(skb, o->len))
-		parsed = wlb_pkt_parse(skb, o->len, v6, p);
-	/* the stack would take extension headers for walked already */
-	if (parsed > 0 && (!wlb_pkt_sane(p) ||
-			   (v6 && p->off != o->len + sizeof(struct ipv6hdr))))
-		parsed = -EINVAL;
+	parsed = wlb_crack_inner(skb, v6, o, p);
 	if (parsed > 0)
 		*served = wlb_rep_served(rep, &p->dst, v6, ntohs(p->th.dest));
 	if (*served && !wlb_addr_eq(&(*served)->local, &o->dst, v6))
@@ -205,7 +103,7 @@ static __always_inline unsigned int wlb_replica_hook(struct wlb_net *wn,
 	struct wlb_outer o;
 	int stat;
 
-	if (!rep || !wlb_outer_parse(skb, v6, &o))
+	if (!rep || !wlb_crack_outer(skb, v6, &o))
 		return NF_ACCEPT;
 	wlb_clone_judge(rep, skb, v6, &o, &p, &served, &stat);
 	if (stat != WLB_NO_STAT) {

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Cracking: the outer headers of a clone, read and taken off. Bytes in, bytes
+ * out; whose clone it is and whether it is wanted is replica.c's to say.
+ */
+#ifndef WLB_CRACK_H
+#define WLB_CRACK_H
+
+#include "pkt.h"
+
+struct wlb_outer {
+	union wlb_addr src, dst;
+	unsigned int len;	/* of all that comes off */
+};
+
+/*
+ * Is this an encapsulation that a gateway of ours would make? IPv4 in IPv4 or
+ * IPv6 in IPv6, no GRE options. It may still be somebody else's.
+ */
+bool wlb_crack_outer(const struct sk_buff *skb, bool v6, struct wlb_outer *o);
+
+/* The packet inside, as wlb_pkt_parse() says; -EINVAL also if it is not sane. */
+int wlb_crack_inner(const struct sk_buff *skb, bool v6,
+		    const struct wlb_outer *o, struct wlb_pkt *p);
+
+/*
+ * Takes the outer headers off and turns the destination to @local; the rest of
+ * the stack sees what was inside. Negative: drop it, it may be half changed.
+ */
+int wlb_crack(struct sk_buff *skb, struct wlb_pkt *p, const struct wlb_outer *o,
+	      const union wlb_addr *local);
+
+#endif /* WLB_CRACK_H */
