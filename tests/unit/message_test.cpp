@@ -355,6 +355,32 @@ TEST_CASE("what cannot be read is an error, not a zero", "[message]")
     CHECK_FALSE(decode_config(header(long_prefix), running));
 }
 
+TEST_CASE("an attribute that does not fit is an error, not the end", "[message]")
+{
+    const auto flow = [](std::uint16_t inner_length) {
+        return reply(WLB_CMD_FLOW_GET, [&](nl_msg *m) {
+            nest(m, WLB_A_FLOW, [&] {
+                nla_put_u32(m, WLB_FLOW_A_ISN, 1);
+                nla_put_u32(m, WLB_FLOW_A_EXPIRES, 5000);
+                auto *const last = reinterpret_cast<nlattr *>(
+                    static_cast<char *>(nlmsg_tail(nlmsg_hdr(m))) - (NLA_HDRLEN + 4));
+                last->nla_len = inner_length;
+            });
+        });
+    };
+    CHECK(decode_flow(header(flow(8)))->expires_ms == 5000);
+    CHECK_FALSE(decode_flow(header(flow(9))));
+    CHECK_FALSE(decode_flow(header(flow(3))));
+    CHECK_FALSE(decode_flow(header(flow(0))));
+
+    const auto whole = reply(WLB_CMD_FLOW_FLUSH, [](nl_msg *m) {
+        nla_put_u32(m, WLB_A_COUNT, 9);
+        nla_put_u32(m, WLB_A_FLOWS, 1);
+    });
+    nlmsg_hdr(whole.get())->nlmsg_len -= 4;
+    CHECK_FALSE(decode_count(header(whole)));
+}
+
 TEST_CASE("a refusal names the attribute and the reason", "[message]")
 {
     const auto request = encode_config(family, test::sample(), WLB_ROLE_ALL, 1);

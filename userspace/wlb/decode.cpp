@@ -84,6 +84,7 @@ private:
         auto *attribute = first;
         for (; nla_ok(attribute, length) != 0; attribute = nla_next(attribute, &length))
             visit(nla_type(attribute), static_cast<const nlattr *>(attribute));
+        bad_ = bad_ || length > 0; // what is left is an attribute that does not fit
     }
 
     template <class T> T number(const nlattr *attribute)
