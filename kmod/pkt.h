@@ -73,14 +73,19 @@ static __always_inline int wlb_pkt_parse(const struct sk_buff *skb,
 		p->dst.v6 = ih->daddr;
 		thoff = off + sizeof(*ih);
 		if (unlikely(nexthdr != IPPROTO_TCP)) {
-			unsigned int ah = off;
+			unsigned int at = off;
 
 			/* its signature covers what we would change */
-			if (ipv6_find_hdr(skb, &ah, NEXTHDR_AUTH, NULL, NULL) ==
+			if (ipv6_find_hdr(skb, &at, NEXTHDR_AUTH, NULL, NULL) ==
 			    NEXTHDR_AUTH)
 				return 0;
+			/* of several, ipv6_skip_exthdr() has the last one's offset */
+			at = off;
+			if (ipv6_find_hdr(skb, &at, NEXTHDR_FRAGMENT, NULL,
+					  NULL) == NEXTHDR_FRAGMENT)
+				return 0;
 			thoff = ipv6_skip_exthdr(skb, thoff, &nexthdr, &frag);
-			if (thoff < 0 || nexthdr != IPPROTO_TCP || frag)
+			if (thoff < 0 || nexthdr != IPPROTO_TCP)
 				return 0;
 		}
 		p->off = thoff;
