@@ -18,6 +18,13 @@ TEST_CASE("addresses are read and written", "[address]")
         CHECK_FALSE(Address::parse(bad));
 }
 
+TEST_CASE("an address does not end at a NUL", "[address]")
+{
+    CHECK_FALSE(Address::parse(std::string_view("10.0.0.1\0x", 10)));
+    CHECK_FALSE(Address::parse(std::string_view("2001:db8::1\0", 12)));
+    CHECK_FALSE(Prefix::parse(std::string_view("10.0.0.0\0x/8", 12)));
+}
+
 TEST_CASE("addresses come from 4 or 16 bytes only", "[address]")
 {
     const std::uint8_t bytes[16] = {10, 0, 0, 1};

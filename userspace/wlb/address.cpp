@@ -11,11 +11,12 @@ namespace wlb {
 Result<Address> Address::parse(std::string_view text)
 {
     const std::string terminated(text);
+    const bool whole = text.find('\0') == std::string_view::npos; // there inet_pton() stops
     Address address;
-    if (inet_pton(AF_INET, terminated.c_str(), address.bytes_.data()) == 1)
+    if (whole && inet_pton(AF_INET, terminated.c_str(), address.bytes_.data()) == 1)
         return address;
     address.size_ = 16;
-    if (inet_pton(AF_INET6, terminated.c_str(), address.bytes_.data()) == 1)
+    if (whole && inet_pton(AF_INET6, terminated.c_str(), address.bytes_.data()) == 1)
         return address;
     return Error{"\"" + terminated + "\" is not an IPv4 or IPv6 address"};
 }
