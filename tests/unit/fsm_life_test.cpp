@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The state machine of a flow, one connection at a time.
+#include <random>
+
 #include "fsm_flow.h"
 
 TEST_CASE("the life of a flow that a replica won", "[fsm]")
@@ -426,6 +428,61 @@ TEST_CASE("before and after in sequence space", "[fsm]")
             CHECK(wlb_after(a + d, a));
             CHECK_FALSE(wlb_before(a + d, a));
             CHECK_FALSE(wlb_after(a, a + d));
+        }
+    }
+}
+
+TEST_CASE("sequence numbers compare as if they never came round", "[fsm]")
+{
+    std::mt19937_64 engine(8);
+    for (int round = 0; round < 100000; round++) {
+        // of a stream that begins anywhere, most of them where 2^32 is crossed
+        const u64 start = round % 4 ? 0x100000000ULL - 1000 : engine() >> 32;
+        const u64 a = start + engine() % 2000;
+        const u64 near = engine() % (1U << (1 + engine() % 31)); // under 2^31
+        const u64 b = a + near;
+        const bool right = wlb_before(u32(a), u32(b)) == (a < b) &&
+                           wlb_after(u32(a), u32(b)) == (a > b) &&
+                           wlb_before(u32(b), u32(a)) == (b < a) &&
+                           wlb_after(u32(b), u32(a)) == (b > a) && u32(b) - u32(a) == b - a;
+        if (!right) {
+            CAPTURE(a, b);
+            REQUIRE(right);
+        }
+    }
+}
+
+TEST_CASE("a flow across 2^32 is one like any other", "[fsm]")
+{
+    std::mt19937 engine(9);
+    const auto below = [&](unsigned n) { return engine() % n; };
+    for (int round = 0; round < 3000; round++) {
+        // the same segments of two flows, one of which crosses 2^32 in both directions
+        Flow low(0x10000000, 0x20000000),
+            high(0xffffff00 + below(0x100), 0xfffff000 + below(0x1000));
+        low.win();
+        high.win();
+        for (int i = 0; i < 20; i++) {
+            const u32 from = below(6000), len = below(1460), acked = below(6000);
+            const u8 flags = below(3) ? ACK : below(4) ? RST | ACK : FIN | ACK;
+            const bool client = below(2);
+            const auto verdict = [&](Flow &f) {
+                return f.send(client ? WLB_FROM_CLIENT : WLB_FROM_WINNER,
+                              client ? f.of_client(from, len, flags, acked)
+                                     : f.of_peer(from, len, flags, acked));
+            };
+            const bool same = verdict(low) == verdict(high) && low.stat == high.stat &&
+                              low.m.state == high.m.state && low.m.flags == high.m.flags;
+            const bool same_figures = low.m.end[0] - low.isn == high.m.end[0] - high.isn &&
+                                      low.m.end[1] - low.peer == high.m.end[1] - high.peer &&
+                                      low.m.ack[0] - low.peer == high.m.ack[0] - high.peer &&
+                                      low.m.ack[1] - low.isn == high.m.ack[1] - high.isn;
+            if (!same || !same_figures) {
+                CAPTURE(round, i, high.isn, high.peer);
+                CHECK(same);
+                CHECK(same_figures);
+                FAIL("the flows differ");
+            }
         }
     }
 }
