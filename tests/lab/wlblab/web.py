@@ -125,6 +125,6 @@ def pages(host, address, count, parallel=1, connect_timeout=20):
 def fetch(host, address, path="", scheme="http", timeout=60):
     """(who answered, body as bytes) of one page; fails if there is none."""
     where = ROOT / f"fetched-by-{host.name}"
-    done = host.run("curl", "-sSk", "-f", "-o", where, "-w", "%header{x-who}", "--max-time", timeout,
-                    url(address, path, scheme), timeout=timeout + 10)
+    done = host.run("curl", "-sSk", "-f", "-o", where, "-w", "%header{x-who}",
+                    "--max-time", timeout, url(address, path, scheme), timeout=timeout + 10)
     return done.stdout, where.read_bytes()
