@@ -39,7 +39,6 @@ CHECKPATCH_IGNORE = {
 }
 
 
-
 @dataclasses.dataclass
 class Machine:
     """Scenarios in a machine of their own."""
@@ -153,7 +152,8 @@ def kmod(*kernels):
         shutil.rmtree(REPO / "build" / "kmod" / kver, ignore_errors=True)
         status, output = run("kmod", "scripts/build-kmod.sh", which, f"-j{os.cpu_count()}",
                              "W=1", "C=2")
-        warnings = [l for l in output.splitlines() if re.search(r"warning:|WARNING:|error:", l)]
+        warnings = [line for line in output.splitlines()
+                    if re.search(r"warning:|WARNING:|error:", line)]
         if status:
             yield Test(f"build for {kver}", "failed", tail(output))
         elif not (REPO / "build" / "kmod" / kver / "wlb.ko").exists():
@@ -184,7 +184,7 @@ def checkpatch():
     for name, lines in found.items():
         yield Test(name, "failed" if lines else "passed", "\n".join(lines))
     # Of its own it has status 0 or 1; anything else is a crash.
-    if status > 1 or not files or (status and not any("total:" in l for l in output.splitlines())):
+    if status > 1 or not files or (status and "total:" not in output):
         yield Test("checkpatch.pl", "failed", f"status {status}\n{tail(output)}")
 
 
@@ -312,7 +312,7 @@ def explore():
 
 SUITES = {
     "deps": deps, "kmod": lambda: kmod("6.1", "6.12"), "kmod-uml": lambda: kmod("uml"),
-    "kmod-smp": lambda: kmod("smp"), "kmod-kcsan": lambda: kmod("kcsan"), "clang": clang,
+    "kmod-smp": lambda: kmod("smp"), "kmod-kcsan": lambda: kmod("kcsan"),
     "checkpatch": checkpatch, "userspace": userspace, "unit": unit, "style": style,
     "shell": shell, "python": python, "explore": explore,
     **{name: lambda n=name, m=machine: lab(n, m) for name, machine in MACHINES.items()},

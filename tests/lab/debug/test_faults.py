@@ -57,7 +57,7 @@ def test_short_of_memory(net):
         served_by(traffic, net.servers + net.replicas)
         with faults.packets(10):
             traffic.goes_on(1500, timeout=600)
-        lost = traffic.lost()
+            lost = traffic.lost()
         grown = {name: c.grown() for name, c in counted.items()}
         traffic.goes_on()
     assert traffic.crowd.outcomes["wrong"] == 0 and lost < 500

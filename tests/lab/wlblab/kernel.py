@@ -53,7 +53,8 @@ def leaks():
 
 def lockdep_works():
     """False if lockdep has switched itself off, as it does after its first report."""
-    return not _LOCKDEP.exists() or bool(re.search(r"debug_locks:\s+1$", _LOCKDEP.read_text(), re.M))
+    return (not _LOCKDEP.exists() or
+            bool(re.search(r"debug_locks:\s+1$", _LOCKDEP.read_text(encoding="ascii"), re.M)))
 
 
 class Log:
