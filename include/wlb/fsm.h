@@ -71,7 +71,8 @@ enum wlb_verdict {
 #define WLB_FSM_RST		(1U << 2)	/* closing by a RST */
 #define WLB_FSM_REFUSED		(1U << 3)	/* the server answered with RST */
 #define WLB_FSM_RETRIED		(1U << 4)	/* the client repeated its SYN since */
-#define WLB_FSM_REOPEN		(1U << 5)	/* the client sent the winner a new SYN */
+#define WLB_FSM_REOPEN		(1U << 5)	/* no word of the winner since a new SYN */
+#define WLB_FSM_ASKED		(1U << 6)	/* the client sent the winner a new SYN */
 
 #define WLB_FSM_CALLER		(1U << 7)	/* the caller's own, never touched */
 
@@ -85,7 +86,7 @@ struct wlb_fsm {
 			u32 ack[2];	/* latest ack sent */
 		};
 	};
-	u16 nonce;		/* with WLB_FSM_REOPEN: low half of the new ISN */
+	u16 nonce;		/* with WLB_FSM_ASKED: low half of the new ISN */
 	u8 state;		/* enum wlb_flow_state */
 	u8 flags;
 };
@@ -185,7 +186,7 @@ static inline void wlb_fsm_won(struct wlb_fsm *m, const struct wlb_seg *synack)
 /* Is @isn that of the new SYN that the winner was sent? */
 static inline bool wlb_fsm_reopens(const struct wlb_fsm *m, u32 isn)
 {
-	return (m->flags & WLB_FSM_REOPEN) && m->nonce == (u16)isn;
+	return (m->flags & WLB_FSM_ASKED) && m->nonce == (u16)isn;
 }
 
 /* The winner knows the old connection no more and wants no new one. */
@@ -212,7 +213,7 @@ wlb_fsm_carry(struct wlb_fsm *m, const struct wlb_seg *seg, enum wlb_dir dir,
 		m->state = WLB_FLOW_CLOSING;
 		return WLB_CARRY;
 	}
-	/* a winner that speaks has not lost the old connection */
+	/* a winner that speaks is not gone; it may accept the new SYN yet */
 	if (dir == WLB_DIR_SERVER)
 		m->flags &= (u8)~WLB_FSM_REOPEN;
 	if ((seg->flags & WLB_TCP_FIN) && wlb_fsm_plausible(m, seg, dir))
@@ -259,14 +260,14 @@ wlb_fsm_client_syn(struct wlb_fsm *m, const struct wlb_seg *seg, int *stat)
 		return WLB_CARRY;
 	}
 	/* the winner has had it and is silent: it is gone */
-	if (wlb_fsm_reopens(m, seg->seq))
+	if ((m->flags & WLB_FSM_REOPEN) && wlb_fsm_reopens(m, seg->seq))
 		return WLB_RENEW;
 	/*
 	 * Of a new connection while we hold the old one for alive: let the
 	 * winner's stack challenge it (RFC 5961 4). The client's RST to the
 	 * challenge ends this flow, its next SYN races.
 	 */
-	m->flags |= WLB_FSM_REOPEN;
+	m->flags |= WLB_FSM_REOPEN | WLB_FSM_ASKED;
 	m->nonce = (u16)seg->seq;
 	return WLB_CARRY;
 }

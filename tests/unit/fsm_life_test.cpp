@@ -338,6 +338,36 @@ TEST_CASE("a port is used again", "[fsm]")
     }
 }
 
+TEST_CASE("a winner that accepts a new SYN after a late word of the old connection", "[fsm]")
+{
+    // the late word crosses the new SYN, or is the challenge to its first copy
+    Flow f;
+    f.win();
+    const u32 again = f.isn - 0x5000, theirs = 0x44444444;
+    const wlb_seg answer = segment_of(theirs, again + 1, 1, SYN | ACK);
+    SECTION("both ends had closed")
+    {
+        f.close();
+        CHECK(f.send(WLB_FROM_CLIENT, segment_of(again, 0, 1, SYN)) == WLB_CARRY);
+        CHECK(f.send(WLB_FROM_WINNER, f.of_peer(1, 0, ACK, 1)) == WLB_CARRY);
+    }
+    SECTION("the client had forgotten, and resets what the winner holds")
+    {
+        CHECK(f.send(WLB_FROM_CLIENT, segment_of(again, 0, 1, SYN)) == WLB_CARRY);
+        CHECK(f.send(WLB_FROM_WINNER, f.of_peer(0, 0, ACK, 0)) == WLB_CARRY);
+        CHECK(f.send(WLB_FROM_CLIENT, f.of_client(0, 0, RST, 0)) == WLB_CARRY);
+        CHECK(f.m.state == WLB_FLOW_CLOSING);
+    }
+    CHECK(f.send(WLB_FROM_WINNER, answer) == WLB_CARRY);
+    CHECK(f.m.isn == again);
+    CHECK(f.timeout() == timeouts.established);
+    CHECK(f.send(WLB_FROM_CLIENT, segment_of(again + 1, theirs + 1, 0, ACK)) == WLB_CARRY);
+    CHECK(f.timeout() == timeouts.established);
+    // what is left of the old connection resets nothing
+    CHECK(f.send(WLB_FROM_WINNER, f.of_peer(0, 0, RST, 0)) == WLB_CARRY);
+    CHECK(f.m.state == WLB_FLOW_WON);
+}
+
 TEST_CASE("a SYN that the winner challenges does not take its connection", "[fsm]")
 {
     // W9: somebody else on the client's network sends a SYN in its name, and repeats it. The winner
