@@ -257,12 +257,26 @@ void count(const nlmsghdr *message, const Bytes &body)
     CHECK(!got || *got == want);
 }
 
+void check_prefixes(const std::vector<Prefix> &prefixes)
+{
+    for (const auto &prefix : prefixes)
+        CHECK(prefix.length <= prefix.address.bits());
+}
+
 // What could run survives being sent back, as `wlbctl ... add` does.
 void config(const nlmsghdr *message, const Bytes &body)
 {
     Running running;
     const auto got = decode_config(message, running);
     CHECK(!got || top_of(body).good());
+    if (got) {
+        for (const auto &service : running.config.client_gateway.services) {
+            check_prefixes(service.replicas);
+            check_prefixes(service.never);
+        }
+        for (const auto &served : running.config.served)
+            check_prefixes(served.from);
+    }
     if (!got || !validate(running.config).empty())
         return;
     const auto sent = encode_config(42, running.config, WLB_ROLE_ALL, running.generation);

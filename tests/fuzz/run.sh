@@ -17,7 +17,7 @@ run() {
 	if ! "$build/$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 \
 		-print_final_stats=1 -artifact_prefix="$dir/" "${dict[@]}" "$dir/corpus" \
 		>"$dir/log" 2>&1; then
-		grep -E 'does not hold|ERROR|runtime error|SUMMARY' "$dir/log" >&2 || tail "$dir/log" >&2
+		grep -E 'does not hold|Assertion|ERROR|runtime error|SUMMARY' "$dir/log" >&2 || tail "$dir/log" >&2
 		echo "fuzz: $target: FAILED: $(find "$dir" -maxdepth 1 -name '*-*' | paste -sd ' '), log $dir/log"
 		return 1
 	fi
