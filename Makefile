@@ -5,8 +5,8 @@ KVER    ?= $(shell uname -r)
 DESTDIR ?=
 PREFIX  ?= /usr/local
 
-.PHONY: help all deps kmod userspace demo check check-debug check-smp check-kcsan lint \
-	install uninstall clean
+.PHONY: help all deps kmod userspace demo check check-debug check-smp check-kcsan fuzz coverage \
+	lint install uninstall clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -36,6 +36,13 @@ check-smp: deps ## races, floods and churn in such a kernel with four processors
 
 check-kcsan: deps ## the same in a kernel that looks for data races
 	scripts/check.py kcsan
+
+fuzz: deps ## what parses bytes from outside, SECONDS=20 for each parser
+	$(MAKE) -C tests/fuzz -j2 all
+	$(MAKE) -C tests/fuzz fuzz SECONDS=$(or $(SECONDS),20)
+
+coverage: deps ## which lines of the module the scenarios reach
+	scripts/coverage.py
 
 lint: deps ## what reads the sources: compilers' warnings, sparse, checkpatch, linters
 	scripts/check.py lint

@@ -3,6 +3,8 @@
 # Builds the module for one kernel: build-kmod.sh KVER [make arguments]
 # -> build/kmod/KVER/wlb.ko, objects beside it, the source tree untouched.
 # KVER may also be one of scripts/debug-kernel.sh: uml, smp, kcsan.
+# With CC=clang: for its warnings. It lacks what Debian's gcc has for the mitigations
+# of the CPU's faults, so that module is not for use, and lies in build/kmod/clang-KVER.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 kver=${1:?usage: build-kmod.sh KVER [make arguments]}
@@ -15,7 +17,19 @@ headers=/lib/modules/$kver/build
 	echo "build-kmod: no headers of kernel $kver: apt install linux-headers-$kver" >&2
 	exit 1
 }
-out=build/kmod/$kver
+# The headers are configured for gcc: what clang does not know is taken out of them.
+clang=() out=build/kmod/$kver
+case " $* " in
+*" CC=clang"*)
+	out=build/kmod/clang-$kver
+	clang=(CONFIG_CC_IS_GCC= CONFIG_CC_IS_CLANG=y
+		CONFIG_CC_IMPLICIT_FALLTHROUGH=-Wimplicit-fallthrough
+		CONFIG_CC_HAS_AUTO_VAR_INIT_ZERO_ENABLER=y CONFIG_FTRACE_MCOUNT_USE_CC=
+		CONFIG_RETHUNK= CONFIG_MITIGATION_RETHUNK= CONFIG_SLS= CONFIG_MITIGATION_SLS=
+		KCFLAGS="-Wno-unknown-warning-option -Wno-address-of-packed-member
+			-Wno-duplicate-decl-specifier")
+	;;
+esac
 mkdir -p "$out/kmod"
 exec 9>"$out/.lock"
 flock 9
@@ -24,4 +38,4 @@ ln -sfn "$PWD/Kbuild" "$out/Kbuild"
 ln -sfn "$PWD/include" "$out/include"
 find "$out/kmod" -type l -delete
 ln -sf "$PWD"/kmod/*.[ch] "$out/kmod/"
-exec make -C "$headers" M="$PWD/$out" "$@" modules
+exec make -C "$headers" M="$PWD/$out" "${clang[@]}" "$@" modules

@@ -87,6 +87,10 @@ guest() {
 	guest_end
 }
 
+# For kernels that watch themselves: KASAN tells more than its first find, and the
+# caches whose allocations a scenario may let fail.
+# shellcheck disable=SC2034 # read by the machines
+watchful=(kasan_multi_shot 'slub_debug=A,wlb_flow*')
 case $which in
 uml) machine=uml ;;
 *) machine=qemu ;;

@@ -106,10 +106,9 @@ boot() {
 	stage | tar -C / -cf - --no-recursion -T - | tar -C "$root/stage" -xf -
 	(cd "$root" && find . | cpio -o -H newc --quiet) >"$work/initrd"
 
-	# What makes the debugging kernel's report of ACPI interrupts take minutes; what
-	# KASAN would not say twice.
 	append=()
-	[ "$image" = "$kernel/boot/vmlinuz-$kver" ] || append=(acpi=noirq kasan_multi_shot)
+	# With ACPI's interrupts a debugging kernel takes minutes to boot under emulation.
+	[ "$image" = "$kernel/boot/vmlinuz-$kver" ] || append=(acpi=noirq "${watchful[@]}")
 	if [ -n "$icount" ]; then
 		speed=(-accel "tcg,thread=single" -icount "shift=0,sleep=off" -smp 1 -rtc "base=utc,clock=vm")
 	else

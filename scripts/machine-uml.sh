@@ -38,7 +38,7 @@ boot() {
 	{
 		TMPDIR=/dev/shm timeout "$limit" "$kernel/linux" "mem=${memory}M" \
 			rootfstype=hostfs rootflags=/ ro "init=$init" "uml_dir=$work/uml" "$clock" \
-			kasan_multi_shot loglevel=7 panic=-1 con=null con0=null,fd:1 con1=null,fd:4 \
+			"${watchful[@]}" loglevel=7 panic=-1 con=null con0=null,fd:1 con1=null,fd:4 \
 			>>"$run/log" 2>&1 </dev/null
 		echo $? >"$run/ended"
 	} 4>&1 | cat

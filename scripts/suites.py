@@ -64,6 +64,7 @@ DEBUG = "tests/lab/debug"
 ADVERSE = [f"{DEBUG}/test_{name}.py" for name in ("churn", "faults", "netlink_fuzz")]
 CROWDS = [f"{DEBUG}/test_{name}.py" for name in ("storm", "flood")]
 OTHERS = ["tests/lab", f"--ignore={DEBUG}", *(f"--ignore={f}" for f in CLIENT_GATEWAY + COUNTED)]
+FUZZERS = ("tag", "fsm", "packet", "crack", "value", "config", "netlink")
 # Where an instruction takes ten times as long, some of each will do.
 FEW = {"WLB_RACES": "2000", "WLB_FUZZ": "2000", "WLB_SYNS": "20000"}
 MACHINES = {
@@ -121,9 +122,9 @@ def tail(output, lines=25):
     return "\n".join(output.rstrip().splitlines()[-lines:])
 
 
-def simple(suite, name, *command):
+def simple(suite, name, *command, env=None):
     """A command that is one test: its status decides."""
-    status, output = run(suite, *command)
+    status, output = run(suite, *command, env=env)
     if status:
         return Test(name, "failed", f"status {status}\n{tail(output)}")
     return Test(name)
@@ -145,13 +146,13 @@ def deps():
         yield simple("deps", f"kernel {series}", "scripts/kernels.sh", series)
 
 
-def kmod(*kernels):
+def kmod(*kernels, arguments=("W=1", "C=2"), prefix=""):
     for which in kernels:
-        kver = kernel_version(which)
+        kver = prefix + kernel_version(which)
         # From nothing: what was built before does not repeat its warnings.
         shutil.rmtree(REPO / "build" / "kmod" / kver, ignore_errors=True)
         status, output = run("kmod", "scripts/build-kmod.sh", which, f"-j{os.cpu_count()}",
-                             "W=1", "C=2")
+                             *arguments, log=f"kmod-{kver}")
         warnings = [line for line in output.splitlines()
                     if re.search(r"warning:|WARNING:|error:", line)]
         if status:
@@ -162,6 +163,11 @@ def kmod(*kernels):
             yield Test(f"build for {kver}", "failed", "\n".join(warnings[:25]))
         else:
             yield Test(f"build for {kver}")
+
+
+def clang():
+    """Another compiler's warnings; that module is not used."""
+    return kmod("6.1", arguments=("W=1", "CC=clang"), prefix="clang-")
 
 
 def checkpatch():
@@ -188,12 +194,13 @@ def checkpatch():
         yield Test("checkpatch.pl", "failed", f"status {status}\n{tail(output)}")
 
 
+# What was compiled before need not be again, in whatever directory.
+CCACHE = {"CCACHE_DIR": str(CACHE / "ccache"), "CCACHE_BASEDIR": str(REPO), "CCACHE_NOHASHDIR": "1"}
+
+
 def userspace():
-    status, output = run(
-        "userspace", "make", "-C", "userspace", f"-j{os.cpu_count()}", "all", "unit",
-        env={"CXX": "ccache g++", "CCACHE_DIR": str(CACHE / "ccache"),
-             "CCACHE_BASEDIR": str(REPO), "CCACHE_NOHASHDIR": "1"})
-    yield Test("build", "failed" if status else "passed", tail(output) if status else "")
+    yield simple("userspace", "build", "make", "-C", "userspace", f"-j{os.cpu_count()}", "all",
+                 "unit", env={"CXX": "ccache g++", **CCACHE})
 
 
 def unit():
@@ -302,19 +309,30 @@ def lab(suite, machine, again=True):
         yield Test("machine", "failed", f"status {status}\n{tail(output, 40)}")
 
 
+def fuzz():
+    """A while of every fuzzer; `make fuzz SECONDS=n` is more of it."""
+    yield simple("fuzz", "build", "make", "-C", "tests/fuzz", f"-j{os.cpu_count()}", "all",
+                 env=CCACHE)
+    for target in FUZZERS:
+        yield simple("fuzz", target, "make", "-C", "tests/fuzz", "fuzz", "SECONDS=20",
+                     f"TARGETS={target}")
+
+
+EXPLORED = REPO / "build" / "tests" / "explore.json"
+
+
 def explore():
-    """Every way that a race can go, by tests/explore; and that it would see one go wrong."""
-    yield simple("explore", "build", "make", "-C", "tests/explore", "explore")
-    yield simple("explore", "every interleaving", "build/tests/explore", "--json",
-                 RESULTS / "explore.json")
+    """Every way that a race can go; and that a rule taken away would be missed."""
+    EXPLORED.unlink(missing_ok=True)
+    yield simple("explore", "every interleaving", "make", "-C", "tests/explore", "explore")
     yield simple("explore", "mutants", "make", "-C", "tests/explore", "mutants")
 
 
 SUITES = {
     "deps": deps, "kmod": lambda: kmod("6.1", "6.12"), "kmod-uml": lambda: kmod("uml"),
-    "kmod-smp": lambda: kmod("smp"), "kmod-kcsan": lambda: kmod("kcsan"),
+    "kmod-smp": lambda: kmod("smp"), "kmod-kcsan": lambda: kmod("kcsan"), "clang": clang,
     "checkpatch": checkpatch, "userspace": userspace, "unit": unit, "style": style,
-    "shell": shell, "python": python, "explore": explore,
+    "shell": shell, "python": python, "explore": explore, "fuzz": fuzz,
     **{name: lambda n=name, m=machine: lab(n, m) for name, machine in MACHINES.items()},
 }
 
@@ -324,7 +342,7 @@ TARGETS = {
     "check": [
         (1, ["deps", "kmod", "userspace"]),
         (3, ["lab-6.1-client", "lab-6.1", "style", "lab-6.1-counted", "lab-6.12-counted",
-             "lab-6.12", "clang", "checkpatch", "unit", "shell", "python"])],
+             "lab-6.12", "clang", "fuzz", "checkpatch", "unit", "shell", "python"])],
     "debug": [
         (1, ["kmod-uml", "userspace"]),
         (2, ["uml-crowds", "uml-lab", "uml-client", "uml-adverse", "explore"])],
@@ -352,7 +370,7 @@ def measured(machines, explored):
             if (out / report).exists():
                 values = json.loads((out / report).read_text(encoding="utf-8"))
                 found.update({key: values[key] for key in keys})
-    if explored and (RESULTS / "explore.json").exists():
-        states = json.loads((RESULTS / "explore.json").read_text(encoding="utf-8"))["states"]
-        found["states_explored"] = states
+    if explored and EXPLORED.exists():
+        states = json.loads(EXPLORED.read_text(encoding="utf-8"))
+        found["states_explored"] = states["states"]
     return found

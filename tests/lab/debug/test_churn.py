@@ -4,63 +4,11 @@ be lost; nobody gets a wrong page, new connections go on, and the kernel says no
 
 import random
 import subprocess
-import threading
 
 import pytest
 
 from wlblab import kernel
-from wlblab.crowd import Crowd
-from wlblab.host import wait_until
-
-PARALLEL = 16
-
-
-class Traffic(threading.Thread):
-    """Pages and greetings without end, from both clients, IPv4 and IPv6."""
-
-    def __init__(self, net):
-        super().__init__()
-        self.crowd = Crowd([net[c] for c in net.clients],
-                           [net.address["s", family] for family in (4, 6)],
-                           names=net.servers + net.replicas, patience=8.0)
-        self._on = True
-        self.failed = None
-
-    def run(self):
-        try:
-            while self._on:
-                self.crowd.run(PARALLEL, PARALLEL)
-        except Exception as failed:     # pylint: disable=broad-except
-            self.failed = failed        # told of by the scenario's thread
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *_):
-        self._on = False
-        self.join()
-        self.crowd.close()
-        if self.failed:
-            raise self.failed
-
-    def good(self):
-        return self.crowd.outcomes["page"] + self.crowd.outcomes["greeted"]
-
-    def goes_on(self, count=4 * PARALLEL, timeout=60):
-        """Waits for so many more that went well, more than may have been on their way."""
-        wanted = self.good() + count
-        wait_until("traffic goes on", lambda: self.failed or self.good() >= wanted, timeout)
-
-    def lost(self):
-        return sum(self.crowd.outcomes.values()) - self.good()
-
-
-def served_by(traffic, names, timeout=60):
-    """Waits for a page of one of names."""
-    before = dict(traffic.crowd.served_by)
-    wait_until(f"a page of {names}", lambda: traffic.failed or any(
-        traffic.crowd.served_by[n] > before.get(n, 0) for n in names), timeout)
+from wlblab.traffic import PARALLEL, Traffic
 
 
 @pytest.fixture
@@ -76,28 +24,28 @@ def test_module(net):
     cycles = 8
     with Traffic(net) as traffic:
         for _ in range(cycles):
-            served_by(traffic, net.replicas)
+            traffic.served_by(net.replicas)
             kernel.unload()
-            served_by(traffic, net.servers)
+            traffic.served_by(net.servers)
             traffic.goes_on()
             kernel.load()
             net.configure(race="equal")
         traffic.goes_on()
-    assert traffic.crowd.outcomes["wrong"] == 0
+    assert traffic.outcomes["wrong"] == 0
     # What was carried when the module went, no more.
-    assert traffic.lost() <= cycles * PARALLEL, traffic.crowd.outcomes
+    assert traffic.lost() <= cycles * PARALLEL, traffic.outcomes
 
 
 @pytest.mark.parametrize("victim", ["cg", "sg", "r1"])
 def test_namespace(net, victim):
     """A host is gone from one moment to the next; then the others, then the module."""
     with Traffic(net) as traffic:
-        served_by(traffic, net.replicas)
+        traffic.served_by(net.replicas)
         subprocess.run(["ip", "netns", "del", victim], check=True)
         del net.hosts[victim]
         if victim == "r1":
-            served_by(traffic, net.replicas)
-    assert traffic.crowd.outcomes["wrong"] == 0
+            traffic.served_by(net.replicas)
+    assert traffic.outcomes["wrong"] == 0
     for host in net.hosts.values():
         host.close()
     kernel.unload()
@@ -109,14 +57,14 @@ def test_device(net, link):
     """A device goes down and comes back, with packets held and flows carried by it."""
     with Traffic(net) as traffic:
         for _ in range(3):
-            served_by(traffic, net.replicas)
+            traffic.served_by(net.replicas)
             net.link_down(*link)
             if link == ("r1", "core"):
                 traffic.goes_on()
             net.link_up(*link)
         traffic.goes_on()
-        served_by(traffic, ["r1"])
-    assert traffic.crowd.outcomes["wrong"] == 0
+        traffic.served_by(["r1"])
+    assert traffic.outcomes["wrong"] == 0
 
 
 @pytest.mark.parametrize("host,device,addresses", [
@@ -127,15 +75,15 @@ def test_addresses(net, host, device, addresses):
     """Addresses go that carry flows, clones and answers, and come back."""
     with Traffic(net) as traffic:
         for _ in range(3):
-            served_by(traffic, ["r1"])
+            traffic.served_by(["r1"])
             for address in addresses:
                 net[host].run("ip", "address", "del", address, "dev", device)
             if host == "r1":
                 traffic.goes_on()
             net._batch(["ip", "-n", host], net._config[host])
         traffic.goes_on()
-        served_by(traffic, ["r1"])
-    assert traffic.crowd.outcomes["wrong"] == 0
+        traffic.served_by(["r1"])
+    assert traffic.outcomes["wrong"] == 0
 
 
 def test_configuration(net):
@@ -158,16 +106,16 @@ def test_configuration(net):
         tearing += 1
         cg.run("flow", "flush")
     steps = [lambda: apply("cg"), lambda: apply("sg"), lambda: apply("r1"), lambda: apply("r2"),
-             lambda: net.wlb("r3").run("busy", dice.choice(("on", "off")), check=False),
+             lambda: net.wlb("r3").run("replica", "busy", dice.choice(("on", "off")), check=False),
              lambda: cg.run("service", "del", "web", check=False),
              lambda: sg.run("origin", "del", "www6", check=False),
-             flush, cg.flows, cg.races, cg.stats, lambda: sg.run("show")]
+             flush, cg.flows, cg.races, cg.stats, lambda: sg.run("save")]
     with Traffic(net) as traffic:
         for _ in range(60):
             dice.choice(steps)()
         net.configure(race="equal")
         traffic.goes_on()
-        served_by(traffic, net.replicas)
-    outcomes = traffic.crowd.outcomes
+        traffic.served_by(net.replicas)
+    outcomes = traffic.outcomes
     assert outcomes["wrong"] == outcomes["refused"] == outcomes["unsent"] == 0
     assert traffic.lost() <= tearing * PARALLEL, outcomes

@@ -15,7 +15,7 @@ from wlblab.judge import judge
 SYNS = int(os.environ.get("WLB_SYNS", "1000000"))
 DOWNLOADS = 200
 PART = 1 << 20
-FLOWS = 65536
+FLOWS = 8192
 
 
 class Download:
@@ -72,9 +72,9 @@ def test_flood(net):
     grown = counted.grown()
     assert far()["syns"] == SYNS
     # Each CPU may be about to add one.
-    assert FLOWS // 2 < largest <= FLOWS + 8
+    assert FLOWS - 8 < largest <= FLOWS + 8
     assert sum(f["state"] == "won" for f in cg.flows()) == DOWNLOADS
-    assert grown["race_evicted"] > SYNS // 4
+    assert grown["race_evicted"] > SYNS // 10
     assert grown["syn_tagged"] + grown.get("syn_table_full", 0) == SYNS + DOWNLOADS
     assert wlb.unaccounted(cg.stats()) == 0
     big = web.big_file().read_bytes()

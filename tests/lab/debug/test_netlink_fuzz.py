@@ -10,10 +10,10 @@ import struct
 
 import pytest
 
-from test_churn import PARALLEL, Traffic, served_by
 from wlblab import netlink
 from wlblab.grammar import Grammar
 from wlblab.host import OUT
+from wlblab.traffic import PARALLEL, Traffic
 
 MESSAGES = int(os.environ.get("WLB_FUZZ", "100000"))
 
@@ -76,15 +76,15 @@ def test_fuzz(net):
             if not number % (MESSAGES // 20):
                 # It has forbidden nearly everything by now: as it should be again.
                 net.configure(race="raw")
-                served_by(traffic, net.replicas + net.servers)
+                traffic.served_by(net.replicas + net.servers)
         net.unconfigure()
         traffic.goes_on()
         lost = traffic.lost()
         traffic.goes_on(20 * PARALLEL)
         assert traffic.lost() == lost
         net.configure(race="raw")
-        served_by(traffic, net.replicas + net.servers)
-    outcomes = traffic.crowd.outcomes
+        traffic.served_by(net.replicas + net.servers)
+    outcomes = traffic.outcomes
     (OUT / "netlink.json").write_text(json.dumps({
         "netlink_fuzz": MESSAGES, "seed": seed, "outcomes": outcomes,
         "intact": {str(k): v for k, v in asked[True].items()},

@@ -24,14 +24,14 @@ class _Connection:
 
 
 class Crowd:
-    """Connections of hosts to addresses, in turn: every other one loads a page, the
-    rest say goodbye by a RST as soon as they are connected."""
+    """Connections of hosts to addresses, in turn: one of `pages` loads a page, the rest
+    say goodbye by a RST as soon as they are connected."""
 
-    def __init__(self, hosts, addresses, port=80, names=(), patience=10.0):
+    def __init__(self, hosts, addresses, port=80, names=(), patience=10.0, pages=2):
         self.outcomes = collections.Counter()
         self.served_by = collections.Counter()
         self._turns = itertools.cycle(list(itertools.product(hosts, addresses)))
-        self._port, self._patience = port, patience
+        self._port, self._patience, self._pages = port, patience, pages
         self._names = set(names)
         self._poll = select.epoll()
         self._open = collections.OrderedDict()      # fd -> _Connection, oldest first
@@ -67,7 +67,7 @@ class Crowd:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         with host.entered():
             sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        wants_page = bool(self._started % 2)
+        wants_page = not self._started % self._pages
         self._started += 1
         connection = _Connection(sock, wants_page, time.monotonic() + self._patience)
         code = sock.connect_ex((address, self._port))

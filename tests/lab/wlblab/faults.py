@@ -6,7 +6,6 @@ import os
 import pathlib
 
 _DEBUG = pathlib.Path("/sys/kernel/debug")
-_SLAB = pathlib.Path("/sys/kernel/slab")
 _NTH = "/proc/thread-self/fail-nth"
 
 
@@ -16,18 +15,15 @@ def _set(what, **values):
 
 
 @contextlib.contextmanager
-def caches(*names):
-    """Every allocation from these kmem caches fails, and no other."""
-    for name in names:
-        (_SLAB / name / "failslab").write_text("1\n", encoding="ascii")
+def marked_caches():
+    """Every allocation fails from the kmem caches that the machine was booted to mark
+    (slub_debug=A,...): those of the module's flows. No other does."""
     _set("failslab", cache_filter="Y", ignore_gfp_wait="N", task_filter="N", verbose=0, interval=1,
          times=-1, space=0, probability=100)
     try:
         yield
     finally:
         _set("failslab", probability=0, cache_filter="N")
-        for name in names:
-            (_SLAB / name / "failslab").write_text("0\n", encoding="ascii")
 
 
 @contextlib.contextmanager

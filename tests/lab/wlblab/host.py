@@ -6,6 +6,7 @@ import ctypes
 import json
 import os
 import pathlib
+import re
 import socket
 import subprocess
 import time
@@ -157,22 +158,24 @@ class Host:
         return [float(line.split("time=")[1].split()[0])
                 for line in text.splitlines() if "time=" in line]
 
-    def capture(self, device, expression=""):
-        return Capture(self, device, expression)
+    def capture(self, device, expression="", options=()):
+        return Capture(self, device, expression, options)
 
 
 class Capture:
     """tcpdump on one device from here until the with block ends; the file stays
-    in the lab's output directory."""
+    in the lab's output directory. Then .dropped says how many packets it was too slow
+    for: with the options MANY, none."""
 
     _count = 0
+    MANY = ("-s", "128", "-B", "32768")
 
-    def __init__(self, host, device, expression):
+    def __init__(self, host, device, expression, options=()):
         Capture._count += 1
         self.host = host
         self.path = OUT / f"{Capture._count:03}-{host.name}-{device}.pcap"
         self._args = ["tcpdump", "-n", "-p", "-U", "--immediate-mode", "-Z", "root",
-                      "-i", device, "-w", str(self.path), *expression.split()]
+                      *options, "-i", device, "-w", str(self.path), *expression.split()]
 
     def __enter__(self):
         self._child = self.host.spawn(*self._args, stderr=subprocess.PIPE)
@@ -185,6 +188,8 @@ class Capture:
     def __exit__(self, *_):
         time.sleep(0.2)     # what is on its way through the packet socket
         self.host.stop(self._child, signal=2)
+        said = self._child.stderr.read()
+        self.dropped = int(re.search(r"(\d+) packets? dropped by kernel", said).group(1))
 
     def fields(self, names, display_filter="", options=()):
         """One dict per packet that matches, values as tshark prints them."""

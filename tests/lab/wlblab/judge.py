@@ -8,7 +8,7 @@ def judge(host, hook, rules):
     """Counts what passes a hook of host, by name: {name: rule}."""
     text = "table inet judge {\n" + "".join(f"counter {name} {{ }}\n" for name in rules)
     text += f"chain {hook} {{ type filter hook {hook} priority -400;\n"
-    text += "".join(f"{rule} counter name {name}\n" for name, rule in rules.items()) + "} }\n"
+    text += "".join(f"{rule} counter name {name}\n" for name, rule in rules.items()) + "}\n}\n"
     host.run("nft", "-f", "-", stdin=text)
 
     def counted():
