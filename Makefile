@@ -28,6 +28,7 @@ demo: deps ## a client's pages served by the nearest replica, in a test machine
 check: deps ## all tests; ends with one line of counts
 	scripts/check.py
 
+# More than the usual: make check-debug WLB_RACES=100000 WLB_SYNS=1000000 WLB_FUZZ=100000
 check-debug: deps ## all scenarios and worse ones in a kernel that watches itself
 	scripts/check.py debug
 

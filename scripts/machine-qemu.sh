@@ -107,8 +107,10 @@ boot() {
 	(cd "$root" && find . | cpio -o -H newc --quiet) >"$work/initrd"
 
 	append=()
-	# With ACPI's interrupts a debugging kernel takes minutes to boot under emulation.
-	[ "$image" = "$kernel/boot/vmlinuz-$kver" ] || append=(acpi=noirq "${watchful[@]}")
+	# Under emulation a debugging kernel takes minutes to boot with ACPI's interrupts, and
+	# half a minute to look for lost memory: User Mode Linux does that.
+	[ "$image" = "$kernel/boot/vmlinuz-$kver" ] ||
+		append=(acpi=noirq kmemleak=off "${watchful[@]}")
 	if [ -n "$icount" ]; then
 		speed=(-accel "tcg,thread=single" -icount "shift=0,sleep=off" -smp 1 -rtc "base=utc,clock=vm")
 	else

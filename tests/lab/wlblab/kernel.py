@@ -34,8 +34,13 @@ _KMEMLEAK = pathlib.Path("/sys/kernel/debug/kmemleak")
 _LOCKDEP = pathlib.Path("/proc/lockdep_stats")
 
 
+def _looks_for_leaks():
+    cmdline = pathlib.Path("/proc/cmdline").read_text(encoding="ascii")
+    return _KMEMLEAK.exists() and "kmemleak=off" not in cmdline.split()
+
+
 def forget_leaks():
-    if _KMEMLEAK.exists():
+    if _looks_for_leaks():
         _KMEMLEAK.write_text("clear\n", encoding="ascii")
 
 
@@ -43,7 +48,7 @@ def leaks():
     """What kmemleak says was allocated and is pointed to by nothing; "" if this kernel
     does not look. It reports nothing younger than 5 s, and what a register or a queue
     still held at the first look is found at the second."""
-    if not _KMEMLEAK.exists():
+    if not _looks_for_leaks():
         return ""
     for _ in range(2):
         time.sleep(6)
