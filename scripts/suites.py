@@ -74,7 +74,7 @@ def counts(**usual):
     return {f"WLB_{name}": os.environ.get(f"WLB_{name}", n) for name, n in usual.items()}
 
 
-MANY = counts(RACES=20000, SYNS=200000, FUZZ=30000)
+MANY = counts(RACES=8000, SYNS=60000, FUZZ=15000)
 # Where an instruction takes ten times as long, some of each will do.
 FEW = counts(RACES=1000, SYNS=10000, FUZZ=2000)
 MACHINES = {

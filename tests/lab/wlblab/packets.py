@@ -3,6 +3,7 @@
 as a wire carries them. By struct: in the emulated machine scapy takes 16 s to import
 and 30 ms to build a packet."""
 
+import errno
 import ipaddress
 import select
 import socket
@@ -228,11 +229,16 @@ class Wire:
         return head + self._peer + self._own + (b"\x08\x00", b"\x86\xdd")[raw[0] >> 4 == 6] + raw
 
     def send_frame(self, frame):
-        try:
-            self._sock.send(frame)
-        except BlockingIOError:     # as much is on its way as may be
-            select.select([], [self._sock], [])
-            self._sock.send(frame)
+        while True:
+            try:
+                self._sock.send(frame)
+                return
+            except BlockingIOError:     # as much is on its way as may be
+                select.select([], [self._sock], [])
+            except OSError as error:    # the other end's queue is full
+                if error.errno != errno.ENOBUFS:
+                    raise
+                time.sleep(0.001)
 
     def send(self, raw, partial=False):
         self.send_frame(self.frame(raw, partial))

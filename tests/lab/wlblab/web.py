@@ -27,6 +27,7 @@ http {{
     uwsgi_temp_path {dir}/uwsgi;
     scgi_temp_path {dir}/scgi;
     sendfile on;
+    send_timeout 10m;
     server {{
         {listen}
         add_header X-Who {name};
