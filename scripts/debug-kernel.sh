@@ -29,8 +29,10 @@ source=$cache/source
 [ -e "$source/.wlb-version" ] || die "$source is not there; run scripts/deps.sh (make deps)"
 files=("${fragments[@]/#/$configs/}")
 files=("${files[@]/%/.config}")
+patches=("$configs/$name"-*.patch)
+[ -e "${patches[0]}" ] || patches=()
 
-hash=$(cat "${files[@]}" "$source/.wlb-version" <(gcc -v 2>&1 | tail -1; echo "$base") |
+hash=$(cat "${files[@]}" "${patches[@]}" "$source/.wlb-version" <(gcc -v 2>&1 | tail -1; echo "$base") |
 	sha256sum | cut -c 1-12)
 out=$cache/debug/$name-$hash
 mkdir -p "$cache/debug"
@@ -52,6 +54,12 @@ kmake() {
 	}
 }
 : >"$log"
+# Of files that other architectures do not compile: all share the source.
+for patch in "${patches[@]}"; do
+	if patch -d "$source" -p 1 -N --dry-run <"$patch" >>"$log"; then
+		patch -d "$source" -p 1 -s <"$patch"
+	fi
+done
 kmake "$base"
 "$source/scripts/kconfig/merge_config.sh" -m -O "$out" "$out/.config" "${files[@]}" >>"$log"
 # Modules of different kernels must not be taken for one another.

@@ -168,14 +168,15 @@ class Capture:
     for: with the options MANY, none."""
 
     _count = 0
+    _FEW = ("-U", "--immediate-mode")
     MANY = ("-s", "128", "-B", "32768")
 
-    def __init__(self, host, device, expression, options=()):
+    def __init__(self, host, device, expression, options):
         Capture._count += 1
         self.host = host
         self.path = OUT / f"{Capture._count:03}-{host.name}-{device}.pcap"
-        self._args = ["tcpdump", "-n", "-p", "-U", "--immediate-mode", "-Z", "root",
-                      *options, "-i", device, "-w", str(self.path), *expression.split()]
+        self._args = ["tcpdump", "-n", "-p", "-Z", "root", *(options or self._FEW),
+                      "-i", device, "-w", str(self.path), *expression.split()]
 
     def __enter__(self):
         self._child = self.host.spawn(*self._args, stderr=subprocess.PIPE)
@@ -186,7 +187,9 @@ class Capture:
         return self
 
     def __exit__(self, *_):
-        time.sleep(0.2)     # what is on its way through the packet socket
+        # What is on its way through the packet socket, which holds back for a second
+        # unless it is told not to.
+        time.sleep(0.2 if "--immediate-mode" in self._args else 1.5)
         self.host.stop(self._child, signal=2)
         said = self._child.stderr.read()
         self.dropped = int(re.search(r"(\d+) packets? dropped by kernel", said).group(1))
