@@ -302,7 +302,7 @@ def test_busy(net, tap, wire, delta, family):
     that runs already comes to its end; afterwards it answers again."""
     r1, s = net.wlb("r1"), net.address["s", family]
     where = web.ROOT / f"busy{family}"
-    download = net["c1"].popen("curl", "-sSf", "--limit-rate", "4M", "-o", where, "-w",
+    download = net["c1"].popen("curl", "-sSf", "--limit-rate", "2M", "-o", where, "-w",
                                "%header{x-who}", web.url(s, "10M"), stdout=-1)
     try:
         wait_until("the download runs", lambda: where.exists() and
