@@ -373,7 +373,8 @@ def measured(machines, explored):
         if found and log.exists():
             lines = log.read_text(encoding="utf-8", errors="replace").partition(UP)[2]
             found["splats"] += len(SPLAT.findall(lines))
-            found["leaks"] += sum(map(int, re.findall(r"kmemleak: (\d+) new suspected", lines)))
+            report = (out / f"{name}.xml").read_text(encoding="utf-8", errors="replace")
+            found["leaks"] += report.count("unreferenced object")
         for report, keys in (("storm.json", ("races", "double_wins")),
                              ("netlink.json", ("netlink_fuzz",))):
             if (out / report).exists():

@@ -88,8 +88,11 @@ private:
     {
         const bool carried = m_.state == WLB_FLOW_WON || m_.state == WLB_FLOW_CLOSING;
         CHECK(m_.state < __WLB_FLOW_STATE_MAX);
-        CHECK((m_.flags & WLB_FSM_CALLER) != 0 && (m_.flags & 1U << 6) == 0);
-        CHECK(carried || (m_.flags & (WLB_FSM_FIN_BOTH | WLB_FSM_RST | WLB_FSM_REOPEN)) == 0);
+        CHECK((m_.flags & WLB_FSM_CALLER) != 0);
+        CHECK(carried ||
+              (m_.flags & (WLB_FSM_FIN_BOTH | WLB_FSM_RST | WLB_FSM_REOPEN | WLB_FSM_ASKED)) == 0);
+        // silent since it was asked
+        CHECK((m_.flags & WLB_FSM_REOPEN) == 0 || (m_.flags & WLB_FSM_ASKED) != 0);
         CHECK(!carried || (m_.flags & (WLB_FSM_REFUSED | WLB_FSM_RETRIED)) == 0);
         // asked again only after a refusal
         CHECK((m_.flags & WLB_FSM_RETRIED) == 0 || (m_.flags & WLB_FSM_REFUSED) != 0);
@@ -148,7 +151,7 @@ private:
         CHECK(stat != WLB_STAT_rst_out_of_window || unchanged);
         // of another connection only if the client has asked the winner for it
         CHECK(m_.isn == before.isn ||
-              (from == WLB_FROM_WINNER && (before.flags & WLB_FSM_REOPEN) != 0 &&
+              (from == WLB_FROM_WINNER && (before.flags & WLB_FSM_ASKED) != 0 &&
                before.nonce == static_cast<u16>(m_.isn)));
         if (was_carried && m_.isn == before.isn)
             for (const int dir : {WLB_DIR_CLIENT, WLB_DIR_SERVER}) {
