@@ -20,14 +20,6 @@ _INIT_MODULE, _DELETE_MODULE = 313, 176     # x86_64
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-@pytest.fixture
-def net(module, make_t0):
-    net = make_t0(delays=False)
-    net.configure(race="raw")
-    net.warm_up()
-    return net
-
-
 def test_no_flows(net):
     """W14: there is no memory for an entry: SYNs go untagged to the server, at once."""
     net.netem("s", "sg", "delay 100ms")     # a replica would win

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A flood of SYNs from everywhere, at a gateway that carries downloads."""
 
+import itertools
 import os
 import random
 
@@ -16,30 +17,6 @@ SYNS = int(os.environ.get("WLB_SYNS", "1000000"))
 DOWNLOADS = 200
 PART = 1 << 20
 FLOWS = 8192
-
-
-class Download:
-    """A part of 10 MB that goes on only as it is read."""
-
-    def __init__(self, net, client, family, start):
-        self.start = start
-        self._sock = net[client].connect(net.address["s", family], 80)
-        self._sock.sendall(b"GET /10M HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-                           b"Range: bytes=%d-%d\r\n\r\n" % (start, start + PART - 1))
-        self._data = bytearray()
-
-    def read(self, length):
-        data = self._sock.recv(length)
-        self._data += data
-        return data
-
-    def finish(self):
-        """(head, body) of the answer."""
-        while self.read(1 << 16):
-            pass
-        self._sock.close()
-        head, _, body = self._data.partition(b"\r\n\r\n")
-        return head, body
 
 
 @pytest.fixture
@@ -58,7 +35,8 @@ def test_flood(net):
     cg = net.wlb("cg")
     counted = Counted(cg)
     turns = [(client, family) for client in net.clients for family in (4, 6)]
-    downloads = [Download(net, *turns[i % 4], i * 40009) for i in range(DOWNLOADS)]
+    downloads = [web.Download(net[client], net.address["s", family], i * 40009, PART)
+                 for i, (client, family) in zip(range(DOWNLOADS), itertools.cycle(turns))]
     wait_until("the downloads are carried", lambda: cg.stats()["racing"] == 0)
     far = judge(net["core"], "prerouting", {"syns": f"ip daddr {ghosts.server}"})
     flood, dice, largest, alive = Flood(ghosts), random.Random(1), 0, True

@@ -8,22 +8,12 @@ import os
 import random
 import struct
 
-import pytest
-
 from wlblab import netlink
 from wlblab.grammar import Grammar
 from wlblab.host import OUT
 from wlblab.traffic import PARALLEL, Traffic
 
 MESSAGES = int(os.environ.get("WLB_FUZZ", "100000"))
-
-
-@pytest.fixture
-def net(module, make_t0):
-    net = make_t0(delays=False)
-    net.configure(race="raw")
-    net.warm_up()
-    return net
 
 
 class Target:

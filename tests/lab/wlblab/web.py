@@ -129,3 +129,27 @@ def fetch(host, address, path="", scheme="http", timeout=60):
     done = host.run("curl", "-sSk", "-f", "-o", where, "-w", "%header{x-who}",
                     "--max-time", timeout, url(address, path, scheme), timeout=timeout + 10)
     return done.stdout, where.read_bytes()
+
+
+class Download:
+    """The big file, or a part of it, that goes on only as it is read."""
+
+    def __init__(self, host, address, start=0, length=BIG):
+        self.start = start
+        self._sock = host.connect(address, 80)
+        self._sock.sendall(b"GET /10M HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+                           b"Range: bytes=%d-%d\r\n\r\n" % (start, start + length - 1))
+        self._data = bytearray()
+
+    def read(self, length):
+        data = self._sock.recv(length)
+        self._data += data
+        return data
+
+    def finish(self):
+        """(head, body) of the answer."""
+        while self.read(1 << 16):
+            pass
+        self._sock.close()
+        head, _, body = self._data.partition(b"\r\n\r\n")
+        return head, body
