@@ -37,29 +37,29 @@ def machine(name):
     return status, out / "gcov"
 
 
-def gcov(objects, counts):
-    """gcov's account of each source file, from the counts of one machine."""
+def gcov(objects, counts, total):
+    """Adds gcov's account of each source file, from the counts of one machine."""
     for notes in objects.glob("*.gcno"):
         shutil.copy(notes, counts)
-    found = {}
     for data in sorted(counts.glob("*.gcda")):
         text = subprocess.run(["gcov", "--branch-probabilities", "--json-format", "--stdout",
                                data.name], cwd=counts, capture_output=True, text=True,
                               check=True).stdout
         for file in json.loads(text)["files"]:
-            name = pathlib.Path(file["file"])
-            name = (name if name.is_absolute() else counts / name).name
+            lines = total.setdefault(pathlib.Path(file["file"]).name, {})
             for line in file["lines"]:
-                lines = found.setdefault(name, {})
-                count, branches = lines.get(line["line_number"], (0, []))
-                taken = [b["count"] for b in line["branches"]]
-                # A header's line is compiled into several files, each with branches of its own.
-                if len(branches) == len(taken):
-                    branches = [a + b for a, b in zip(branches, taken)]
-                else:
-                    branches = branches + taken
-                lines[line["line_number"]] = count + line["count"], branches
-    return found
+                add(lines, line["line_number"], line["count"],
+                    [branch["count"] for branch in line["branches"]])
+
+
+def add(lines, number, count, taken):
+    before, branches = lines.get(number, (0, []))
+    # A header's line is compiled into several files, each with branches of its own.
+    if len(branches) == len(taken):
+        branches = [a + b for a, b in zip(branches, taken)]
+    else:
+        branches = branches + taken
+    lines[number] = before + count, branches
 
 
 def main():
@@ -74,12 +74,7 @@ def main():
             done = list(pool.map(machine, RUNS))
         total = {}
         for _, counts in done:
-            for name, lines in gcov(built / "kmod", counts).items():
-                for number, (count, branches) in lines.items():
-                    known, had = total.setdefault(name, {}).get(number, (0, []))
-                    if len(had) == len(branches):
-                        branches = [a + b for a, b in zip(had, branches)]
-                    total[name][number] = known + count, branches
+            gcov(built / "kmod", counts, total)
     finally:
         shutil.rmtree(built)        # nobody else's module
     sources = {p.name: p for top in ("kmod", "include/wlb") for p in (REPO / top).glob("*.[ch]")}

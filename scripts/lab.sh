@@ -100,8 +100,9 @@ esac
 guest "$@" >"$run/guest"
 boot
 
-splat='WARNING: |BUG: |Oops|rcu: .*stall|refcount_t|general protection fault|Kernel panic|unregister_netdevice: waiting|soft lockup|blocked for more than|UBSAN:|KASAN:'
-complaint=$(sed "1,/$up/d" "$run/log" | grep -aE -m 1 -A 30 "$splat" || true)
+# How a kernel says that something is wrong, an expression a line.
+splats=$scripts/splats
+complaint=$(sed "1,/$up/d" "$run/log" | grep -aE -m 1 -A 30 -f "$splats" || true)
 status=$(cat "$run/status" 2>/dev/null || true)
 if [ -n "$complaint" ]; then
 	die "the kernel complained, see $log:"$'\n'"$complaint"

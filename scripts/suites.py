@@ -93,10 +93,8 @@ MACHINES = {
     "kcsan": Machine("kcsan", ["-c", "4", "-m", "2048", "-t", "5400"], [*SMP, DEBUG], FEW),
 }
 
-# How a kernel says that something is wrong, once it has said UP; lab.sh has both too.
-SPLAT = re.compile(r"WARNING: |BUG: |Oops|rcu: .*stall|refcount_t|general protection fault|"
-                   r"Kernel panic|unregister_netdevice: waiting|soft lockup|blocked for more than|"
-                   r"UBSAN:|KASAN:")
+# How a kernel says that something is wrong, once it has said UP, as lab.sh has it say.
+SPLAT = re.compile("|".join((REPO / "scripts" / "splats").read_text().split("\n")[:-1]))
 UP = "lab: the machine is up"
 DEBUG_KERNELS = ("uml", "smp", "kcsan")
 

@@ -5,6 +5,7 @@ no race lost in the counters of any client gateway."""
 import pytest
 
 from wlblab import host, kernel, wlb
+from wlblab.ghosts import Ghosts
 from wlblab.t0 import T0
 
 
@@ -72,3 +73,23 @@ def module():
     if kernel.loaded():
         kernel.unload()
     assert not kernel.loaded()
+
+
+@pytest.fixture(params=[4, 6])
+def family(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def all_ghosts(net):
+    """Of the file's own net, by family: tap devices in the place of its hosts."""
+    both = {family: Ghosts(net, family) for family in (4, 6)}
+    yield both
+    for ghosts in both.values():
+        ghosts.close()
+
+
+@pytest.fixture
+def ghosts(all_ghosts, family):
+    all_ghosts[family].forget()
+    return all_ghosts[family]

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from wlblab import kernel, packets, web, wlb
-from wlblab.ghosts import Counted, Ghosts
+from wlblab.ghosts import Counted
 from wlblab.host import wait_until
 from wlblab.packets import ACK, ANSWER, FIN, LINUX, NOP, PERMITTED, PSH, RST, SYN
 from wlblab.t0 import T0
@@ -33,14 +33,6 @@ def net():
     kernel.unload()
 
 
-@pytest.fixture(scope="module")
-def all_ghosts(net):
-    both = {family: Ghosts(net, family) for family in (4, 6)}
-    yield both
-    for ghosts in both.values():
-        ghosts.close()
-
-
 @pytest.fixture(autouse=True)
 def settled(net):
     """No race is lost; nothing of one scenario is left for the next."""
@@ -48,17 +40,6 @@ def settled(net):
     net.no_netem()
     net.wlb("cg").run("flow", "flush")
     assert wlb.unaccounted(net.wlb("cg").stats()) == 0
-
-
-@pytest.fixture(params=[4, 6])
-def family(request):
-    return request.param
-
-
-@pytest.fixture
-def ghosts(all_ghosts, family):
-    all_ghosts[family].forget()
-    return all_ghosts[family]
 
 
 def test_replica_wins(ghosts):

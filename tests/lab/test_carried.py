@@ -11,7 +11,7 @@ import time
 import pytest
 
 from wlblab import kernel, packets, web, wlb
-from wlblab.ghosts import Counted, Ghosts
+from wlblab.ghosts import Counted
 from wlblab.host import wait_until
 from wlblab.packets import ACK, FIN, PSH, RST
 from wlblab.t0 import T0
@@ -30,20 +30,6 @@ def net():
     kernel.unload()
 
 
-@pytest.fixture(scope="module")
-def all_ghosts(net):
-    both = {family: Ghosts(net, family) for family in (4, 6)}
-    yield both
-    for ghosts in both.values():
-        ghosts.close()
-
-
-@pytest.fixture(params=[4, 6])
-def ghosts(all_ghosts, request):
-    all_ghosts[request.param].forget()
-    return all_ghosts[request.param]
-
-
 @pytest.fixture(autouse=True)
 def settled(net):
     net.netem("s", "sg", "delay 200ms")
@@ -51,11 +37,6 @@ def settled(net):
     net.no_netem()
     net.wlb("cg").run("flow", "flush")
     assert wlb.unaccounted(net.wlb("cg").stats()) == 0
-
-
-@pytest.fixture(params=[4, 6])
-def family(request):
-    return request.param
 
 
 def bad_checksums(net):

@@ -36,14 +36,6 @@ def net():
         kernel.unload()
 
 
-@pytest.fixture(scope="module")
-def all_ghosts(net):
-    both = {family: Ghosts(net, family) for family in (4, 6)}
-    yield both
-    for ghosts in both.values():
-        ghosts.close()
-
-
 @pytest.fixture(autouse=True)
 def settled(net):
     yield

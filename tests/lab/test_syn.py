@@ -9,7 +9,7 @@ import time
 import pytest
 
 from wlblab import kernel, packets, wlb
-from wlblab.ghosts import Counted, Ghosts
+from wlblab.ghosts import Counted
 from wlblab.host import wait_until
 from wlblab.packets import (ACK, CWR, ECE, FIN, LINUX, MSS, NOP, NOT_PERMITTED, PERMITTED, PSH,
                             RST, SYN, URG)
@@ -31,14 +31,6 @@ def net():
     kernel.unload()
 
 
-@pytest.fixture(scope="module")
-def all_ghosts(net):
-    both = {family: Ghosts(net, family) for family in (4, 6)}
-    yield both
-    for ghosts in both.values():
-        ghosts.close()
-
-
 @pytest.fixture(autouse=True)
 def settled(net):
     """No race is lost; nothing of one scenario is left for the next."""
@@ -46,12 +38,6 @@ def settled(net):
     net.no_netem()
     net.wlb("cg").run("flow", "flush")
     assert wlb.unaccounted(net.wlb("cg").stats()) == 0
-
-
-@pytest.fixture(params=[4, 6])
-def ghosts(all_ghosts, request):
-    all_ghosts[request.param].forget()
-    return all_ghosts[request.param]
 
 
 def untouched(ghosts, raw):

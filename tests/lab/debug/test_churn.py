@@ -80,7 +80,7 @@ def test_addresses(net, host, device, addresses):
                 net[host].run("ip", "address", "del", address, "dev", device)
             if host == "r1":
                 traffic.goes_on()
-            net._batch(["ip", "-n", host], net._config[host])
+            net.restore(host)
         traffic.goes_on()
         traffic.served_by(["r1"])
     assert traffic.outcomes["wrong"] == 0

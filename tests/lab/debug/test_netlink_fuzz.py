@@ -28,12 +28,12 @@ class Target:
         or silence."""
         code = None
         try:
-            self.ctl._socket.send(message)
+            self.ctl.socket.send(message)
         except OSError as error:
             return error.errno
         while True:
             try:
-                data = self.ctl._socket.recv(1 << 18, 0x40)     # MSG_DONTWAIT
+                data = self.ctl.socket.recv(1 << 18, 0x40)     # MSG_DONTWAIT
             except BlockingIOError:
                 return code
             kind = struct.unpack_from("=H", data, 4)[0]
@@ -53,7 +53,7 @@ def test_fuzz(net):
     with Traffic(net) as traffic:
         for number in range(MESSAGES):
             target = dice.choice(targets)
-            message, intact = grammar.message(target.ctl._family)
+            message, intact = grammar.message(target.ctl.family)
             check = not number % 50
             before = check and target.ctl.configuration()
             code = target.send(message)

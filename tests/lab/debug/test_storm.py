@@ -76,7 +76,7 @@ def test_storm(net):
     """W69 to W75 at large: whatever links lose, repeat and swap, there is one winner,
     everybody else is reset, and nothing is lost in the books."""
     dice = random.Random(RACES)
-    for host, peer in [(a, b) for a, _, b, _ in net._links] + [(b, a) for a, _, b, _ in net._links]:
+    for host, peer in net.ends():
         delay = dice.choice((1, 3, 10, 20))
         net.netem(host, peer, f"delay {delay}ms {delay}ms {LINKS}")
     gre = "meta l4proto gre"

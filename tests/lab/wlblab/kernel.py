@@ -9,8 +9,7 @@ import time
 
 REPO = pathlib.Path(__file__).resolve().parents[3]
 MODULE = REPO / "build" / "kmod" / os.uname().release / "wlb.ko"
-SPLAT = re.compile(r"WARNING: |BUG: |Oops|rcu: .*stall|refcount_t|general protection fault|"
-                   r"unregister_netdevice: waiting|soft lockup|blocked for more than|UBSAN:|KASAN:")
+SPLAT = re.compile("|".join((REPO / "scripts" / "splats").read_text().split("\n")[:-1]))
 
 
 def loaded():

@@ -74,12 +74,12 @@ class Net:
 
     def device(self, host, peer):
         """The device of host that leads to its neighbour peer."""
-        for a, a_dev, b, b_dev in self._links:
-            if (a, b) == (host, peer):
-                return a_dev
-            if (b, a) == (host, peer):
-                return b_dev
-        raise KeyError(f"no link between {host} and {peer}")
+        return self.ends()[host, peer]
+
+    def ends(self):
+        """{(host, peer): device of host} for both ends of every link."""
+        return {end: device for a, a_dev, b, b_dev in self._links
+                for end, device in (((a, b), a_dev), ((b, a), b_dev))}
 
     def build(self):
         self._batch("ip", [f"netns add {name}" for name in self.hosts])
@@ -132,9 +132,13 @@ class Net:
         self._batch(["ip", "-n", host], [f"link set {self.device(host, peer)} down"])
 
     def link_up(self, host, peer):
+        self._batch(["ip", "-n", host], [f"link set {self.device(host, peer)} up"])
         # The kernel forgets routes of a link that is down.
-        self._batch(["ip", "-n", host],
-                    [f"link set {self.device(host, peer)} up", *self._config[host]])
+        self.restore(host)
+
+    def restore(self, host):
+        """Gives a host its links, addresses and routes back."""
+        self._batch(["ip", "-n", host], self._config[host])
 
     @staticmethod
     def _netem_jobs(netem):

@@ -84,22 +84,22 @@ class Wlb:
 
     def __init__(self, host):
         with host.entered():
-            self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_GENERIC)
+            self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_GENERIC)
         for option in (_NETLINK_CAP_ACK, _NETLINK_EXT_ACK):
-            self._socket.setsockopt(_SOL_NETLINK, option, 1)
-        self._socket.setsockopt(socket.SOL_SOCKET, 32, 8 << 20)     # SO_SNDBUFFORCE
-        self._socket.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)     # SO_RCVBUFFORCE
+            self.socket.setsockopt(_SOL_NETLINK, option, 1)
+        self.socket.setsockopt(socket.SOL_SOCKET, 32, 8 << 20)     # SO_SNDBUFFORCE
+        self.socket.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)     # SO_RCVBUFFORCE
         self._sequence = 0
-        self._family = 16           # the controller, which knows the others
+        self.family = 16           # the controller, which knows the others
         reply, = self.request(3, [attr(2, "wlb")])
-        self._family = struct.unpack("=H", values(reply)[1])[0]
+        self.family = struct.unpack("=H", values(reply)[1])[0]
 
     def close(self):
-        self._socket.close()
+        self.socket.close()
 
     def timeout(self, seconds):
         """Replies later than that are a TimeoutError."""
-        self._socket.settimeout(seconds)
+        self.socket.settimeout(seconds)
 
     def __enter__(self):
         return self
@@ -113,8 +113,8 @@ class Wlb:
         self._attrs = b"".join(attrs)
         body = struct.pack("=BBH", command, 1, 0) + self._attrs
         flags = _REQUEST | (_DUMP if dump else _MULTI_ACK)
-        self._socket.send(struct.pack("=IHHII", 16 + len(body), self._family, flags,
-                                      self._sequence, 0) + body)
+        self.socket.send(struct.pack("=IHHII", 16 + len(body), self.family, flags,
+                                     self._sequence, 0) + body)
 
     def request(self, command, attrs=(), dump=False):
         """Attributes of each reply, as bytes. self.reads counts the reads it took,
@@ -125,7 +125,7 @@ class Wlb:
     def replies(self):
         replies, self.reads, self.torn = [], 0, False
         while True:
-            data = self._socket.recv(1 << 18)
+            data = self.socket.recv(1 << 18)
             self.reads += 1
             while data:
                 size, kind, flags, sequence, _ = struct.unpack_from("=IHHII", data)
