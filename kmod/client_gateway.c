@@ -10,8 +10,6 @@
 #include "race.h"
 #include "reset.h"
 
-#define WLB_TCP_CONTROL	(WLB_TCP_SYN | WLB_TCP_FIN | WLB_TCP_RST)
-
 /* Configuration A is what we can carry so far. */
 #define WLB_OUR_OFFERS	(WLB_OFFER_NAT | WLB_OFFER_GRE)
 
@@ -72,8 +70,6 @@ static __always_inline unsigned int wlb_carry_in(struct wlb_net *wn,
 	wlb_count(wn, WLB_STAT_translated_in);
 	return NF_ACCEPT;
 }
-
-static const struct wlb_tag wlb_tag_never = { .state = WLB_TAG_NOT_PERMITTED };
 
 /*
  * A SYN that we do not race must not ask others to: a tag that the client set
@@ -155,7 +151,7 @@ static struct wlb_flow *wlb_syn_add(struct wlb_net *wn, const struct wlb_cg *cg,
 	if (race) {
 		*stat = WLB_STAT_syn_tagged;
 	} else {
-		f->fsm.state = WLB_FLOW_TOMBSTONE;
+		wlb_fsm_to(&f->fsm, WLB_FLOW_TOMBSTONE);
 		wlb_flow_settled(t, f);
 		*stat = WLB_STAT_syn_payload;
 	}
@@ -319,7 +315,6 @@ static __always_inline unsigned int wlb_cg_out(struct wlb_net *wn,
 	struct wlb_flow *f;
 	struct wlb_seg seg;
 	struct wlb_pkt p;
-	u8 flags;
 	u32 hash;
 	int ok;
 
@@ -333,8 +328,7 @@ static __always_inline unsigned int wlb_cg_out(struct wlb_net *wn,
 	}
 	if (!wlb_portmap_has(&cg->map, p.th.dest))
 		return NF_ACCEPT;
-	flags = wlb_pkt_flags(&p) & (WLB_TCP_CONTROL | WLB_TCP_ACK);
-	if (flags == WLB_TCP_SYN)
+	if (wlb_pkt_is_syn(&p))
 		return wlb_cg_syn(wn, cg, skb, &p, state);
 
 	key.client = &p.src;
@@ -345,7 +339,7 @@ static __always_inline unsigned int wlb_cg_out(struct wlb_net *wn,
 	/* nothing but a SYN concerns a flow that no replica has won */
 	if (!f || !wlb_flow_winner(f) || !wlb_pkt_sane(&p))
 		return NF_ACCEPT;
-	if ((flags & WLB_TCP_CONTROL) ||
+	if ((wlb_pkt_flags(&p) & WLB_TCP_CONTROL) ||
 	    READ_ONCE(f->fsm.state) != WLB_FLOW_WON)
 		return wlb_cg_client_control(wn, cg, skb, &p, &key, hash);
 
@@ -372,7 +366,7 @@ static struct wlb_flow *wlb_flow_answered(struct wlb_table *t, u32 hash,
 			    wlb_addr_eq(wlb_flow_server(f, key->v6), &p->src,
 					key->v6);
 
-		if (p->th.ack && f->fsm.isn == isn)
+		if (p->th.ack && READ_ONCE(f->fsm.isn) == isn)
 			return f;
 		if (addr)
 			by_addr = f;

@@ -120,7 +120,8 @@ void wlb_flow_del(struct wlb_table *t, struct wlb_flow *f)
 	spin_lock_bh(&t->dead_lock);
 	f->node.pprev = (struct hlist_node **)t->dead;
 	t->dead = &f->node;
-	many = ++t->n_dead == WLB_DEAD_MANY;
+	WRITE_ONCE(t->n_dead, t->n_dead + 1);
+	many = t->n_dead == WLB_DEAD_MANY;
 	spin_unlock_bh(&t->dead_lock);
 	if (many)
 		mod_delayed_work(system_power_efficient_wq, &t->gc, 0);
@@ -133,7 +134,7 @@ static void wlb_table_bury(struct wlb_table *t)
 	spin_lock_bh(&t->dead_lock);
 	dead = t->dead;
 	t->dead = NULL;
-	t->n_dead = 0;
+	WRITE_ONCE(t->n_dead, 0);
 	spin_unlock_bh(&t->dead_lock);
 	if (!dead)
 		return;
@@ -159,6 +160,11 @@ bool wlb_flow_over_quota(struct wlb_table *t, const union wlb_addr *client,
 	return atomic_read(wlb_quota(t, client, v6)) >= quota;
 }
 
+static bool wlb_flow_older(const struct wlb_flow *a, const struct wlb_flow *b)
+{
+	return (s32)(READ_ONCE(a->expires) - READ_ONCE(b->expires)) < 0;
+}
+
 /* Forgets the oldest flow in @state of the first bucket that has one. */
 static bool wlb_flow_evict_state(struct wlb_table *t, u32 hash,
 				 enum wlb_flow_state state, enum wlb_stat stat)
@@ -171,7 +177,7 @@ static bool wlb_flow_evict_state(struct wlb_table *t, u32 hash,
 		wlb_flow_lock(t, hash);
 		hlist_for_each_entry(f, &t->heads[hash & t->mask], node)
 			if (f->fsm.state == state &&
-			    (!oldest || (s32)(f->expires - oldest->expires) < 0))
+			    (!oldest || wlb_flow_older(f, oldest)))
 				oldest = f;
 		if (oldest) {
 			wlb_flow_del(t, oldest);
@@ -227,7 +233,7 @@ static void wlb_table_gc(struct work_struct *work)
 	}
 	wlb_table_bury(t);
 	if (!(++t->gc_runs % WLB_REAP_RUNS))
-		wlb_peers_reap(t->wn->peers);
+		wlb_peers_reap(t->wn->peers, false);
 	queue_delayed_work(system_power_efficient_wq, &t->gc, HZ / 4);
 }
 
@@ -241,9 +247,8 @@ void wlb_table_stop(struct wlb_table *t)
 	wlb_table_flush(t, NULL, NULL, NULL, false);
 	cancel_delayed_work_sync(&t->gc);
 	wlb_table_bury(t);
-	/* idle once, idle twice: their routes hold on to devices */
-	wlb_peers_reap(t->wn->peers);
-	wlb_peers_reap(t->wn->peers);
+	/* their routes hold on to devices */
+	wlb_peers_reap(t->wn->peers, true);
 }
 
 struct wlb_table *wlb_table_alloc(struct wlb_net *wn)
@@ -351,7 +356,7 @@ static int wlb_flow_put(struct sk_buff *msg, const struct wlb_flow *f)
 	    (winner && wlb_put_addr(msg, WLB_FLOW_A_WINNER, winner, v6)) ||
 	    nla_put_u8(msg, WLB_FLOW_A_STATE, state) ||
 	    nla_put_u32(msg, WLB_FLOW_A_EXPIRES, jiffies_to_msecs(left)) ||
-	    nla_put_u32(msg, WLB_FLOW_A_ISN, f->fsm.isn))
+	    nla_put_u32(msg, WLB_FLOW_A_ISN, READ_ONCE(f->fsm.isn)))
 		return -EMSGSIZE;
 	nla_nest_end(msg, nest);
 	return 0;

@@ -56,7 +56,7 @@ struct wlb_flow_key {
 
 static __always_inline bool wlb_flow_is_v6(const struct wlb_flow *f)
 {
-	return f->fsm.flags & WLB_FSM_CALLER;
+	return READ_ONCE(f->fsm.flags) & WLB_FSM_CALLER;
 }
 
 static __always_inline const union wlb_addr *

@@ -77,7 +77,7 @@ out:
 	return peer;
 }
 
-void wlb_peers_reap(struct wlb_peers *peers)
+void wlb_peers_reap(struct wlb_peers *peers, bool now)
 {
 	struct hlist_node *next;
 	struct wlb_peer *peer;
@@ -90,7 +90,7 @@ void wlb_peers_reap(struct wlb_peers *peers)
 				peer->idle = false;
 				continue;
 			}
-			if (!peer->idle) {
+			if (!peer->idle && !now) {
 				peer->idle = true;
 				continue;
 			}

@@ -40,8 +40,8 @@ int wlb_peer_route(struct wlb_peer *peer, struct net *net, struct sk_buff *skb,
 		   const union wlb_addr *src);
 
 struct wlb_peers *wlb_peers_alloc(void);
-/* Drops peers that had no flow for one round. */
-void wlb_peers_reap(struct wlb_peers *peers);
+/* Drops peers that had no flow for one round; with @now all that have none. */
+void wlb_peers_reap(struct wlb_peers *peers, bool now);
 /* No flows are left. */
 void wlb_peers_free(struct wlb_peers *peers);
 

@@ -6,6 +6,8 @@
 #include "../include/wlb/csum.h"
 #include "pkt.h"
 
+const struct wlb_tag wlb_tag_never = { .state = WLB_TAG_NOT_PERMITTED };
+
 unsigned int wlb_pkt_options(const struct sk_buff *skb, const struct wlb_pkt *p,
 			     u8 *buf, struct wlb_opts *opts)
 {

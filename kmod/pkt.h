@@ -44,6 +44,20 @@ static inline u8 wlb_pkt_flags(const struct wlb_pkt *p)
 	return ((const u8 *)&p->th)[13];
 }
 
+#define WLB_TCP_CONTROL	(WLB_TCP_SYN | WLB_TCP_FIN | WLB_TCP_RST)
+
+/* SYN, FIN, RST and ACK of its flags. */
+static inline u8 wlb_pkt_control(const struct wlb_pkt *p)
+{
+	return wlb_pkt_flags(p) & (WLB_TCP_CONTROL | WLB_TCP_ACK);
+}
+
+/* The first segment of a connection? ECN's flags do not matter. */
+static inline bool wlb_pkt_is_syn(const struct wlb_pkt *p)
+{
+	return wlb_pkt_control(p) == WLB_TCP_SYN;
+}
+
 /*
  * Addresses, offsets and the fixed TCP header of the packet at @off from
  * skb->data. 1, 0 if it is not TCP or a fragment, -EINVAL if it is shorter than
@@ -128,6 +142,9 @@ static inline void wlb_pkt_seg(const struct wlb_pkt *p, struct wlb_seg *seg)
 	seg->has_nonce = false;
 	seg->nonce = 0;
 }
+
+/* "Do not race this SYN." */
+extern const struct wlb_tag wlb_tag_never;
 
 /*
  * The options, copied to @buf (WLB_TCP_HDR_MAX - WLB_TCP_HDR_LEN bytes) and

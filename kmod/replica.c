@@ -52,7 +52,6 @@ static void wlb_clone_judge(struct wlb_rep *rep, struct sk_buff *skb, bool v6,
 	const struct wlb_served *local = wlb_rep_local(rep, &o->dst, v6);
 	bool listed;
 	int parsed;
-	u8 flags;
 
 	*served = NULL;
 	*stat = WLB_NO_STAT;
@@ -65,11 +64,9 @@ static void wlb_clone_judge(struct wlb_rep *rep, struct sk_buff *skb, bool v6,
 		*served = NULL;
 	listed = wlb_prefixes_match(*served ? &(*served)->from : &local->from,
 				    &o->src, v6);
-	flags = wlb_pkt_flags(p) & (WLB_TCP_SYN | WLB_TCP_ACK | WLB_TCP_RST |
-				    WLB_TCP_FIN);
 	if (!listed) {
 		/* a tunnel of the host's own, unless it aims at what we serve */
-		if (*served && flags == WLB_TCP_SYN)
+		if (*served && wlb_pkt_is_syn(p))
 			*stat = WLB_STAT_clone_unlisted;
 	} else if (parsed < 0) {
 		*stat = WLB_STAT_clone_malformed;
@@ -77,7 +74,7 @@ static void wlb_clone_judge(struct wlb_rep *rep, struct sk_buff *skb, bool v6,
 		*stat = WLB_STAT_clone_not_syn;
 	} else if (!*served) {
 		*stat = WLB_STAT_clone_not_served;
-	} else if (flags != WLB_TCP_SYN) {
+	} else if (!wlb_pkt_is_syn(p)) {
 		*stat = WLB_STAT_clone_not_syn;
 	} else if (READ_ONCE((*served)->busy)) {
 		*stat = WLB_STAT_clone_busy;

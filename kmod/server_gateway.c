@@ -50,7 +50,6 @@ static unsigned int wlb_sg_syn(struct wlb_net *wn, const struct wlb_sg *sg,
 			       struct sk_buff *skb, const struct wlb_pkt *p,
 			       const struct nf_hook_state *state)
 {
-	static const struct wlb_tag never = { .state = WLB_TAG_NOT_PERMITTED };
 	const struct wlb_origin *origin;
 	struct wlb_tag in_clone;
 	u8 buf[WLB_TCP_HDR_MAX];
@@ -106,7 +105,7 @@ static unsigned int wlb_sg_syn(struct wlb_net *wn, const struct wlb_sg *sg,
 	wlb_count(wn, WLB_STAT_syn_cloned);
 
 	/* the server's copy must not be cloned by the next gateway */
-	if (wlb_pkt_retag(skb, p, origin->strip ? NULL : &never))
+	if (wlb_pkt_retag(skb, p, origin->strip ? NULL : &wlb_tag_never))
 		return NF_ACCEPT;
 	if (origin->hold_us &&
 	    wlb_hold_original(wn->hold, skb, state, origin->hold_us))
@@ -124,8 +123,7 @@ static __always_inline unsigned int wlb_sg_hook(struct wlb_net *wn,
 
 	if (!sg || wlb_pkt_parse(skb, 0, v6, &p) <= 0 ||
 	    !wlb_portmap_has(&sg->map, p.th.dest) ||
-	    (wlb_pkt_flags(&p) & (WLB_TCP_SYN | WLB_TCP_ACK | WLB_TCP_RST |
-				  WLB_TCP_FIN)) != WLB_TCP_SYN)
+	    !wlb_pkt_is_syn(&p))
 		return NF_ACCEPT;
 	return wlb_sg_syn(wn, sg, skb, &p, state);
 }

@@ -98,13 +98,27 @@ struct wlb_timeouts {
 
 #define WLB_NO_STAT (-1)
 
+/*
+ * Fields change under the caller's lock, end and ack also in wlb_fsm_track();
+ * all but the nonce are read without it, so each access is a single one.
+ */
+static inline void wlb_fsm_to(struct wlb_fsm *m, enum wlb_flow_state state)
+{
+	WRITE_ONCE(m->state, (u8)state);
+}
+
+static inline void wlb_fsm_mark(struct wlb_fsm *m, u32 off, u32 on)
+{
+	WRITE_ONCE(m->flags, (u8)((m->flags & ~off) | on));
+}
+
 static inline void wlb_fsm_start(struct wlb_fsm *m, u32 isn, u16 nonce,
 				 u32 now_us)
 {
-	m->flags &= WLB_FSM_CALLER;
+	wlb_fsm_mark(m, ~WLB_FSM_CALLER, 0);
 	m->isn = isn;
 	m->nonce = nonce;
-	m->state = WLB_FLOW_RACING;
+	wlb_fsm_to(m, WLB_FLOW_RACING);
 	m->syn_us = now_us;
 }
 
@@ -168,19 +182,19 @@ static inline void wlb_fsm_track(struct wlb_fsm *m, const struct wlb_seg *seg,
 static inline bool wlb_fsm_rst_fits(const struct wlb_fsm *m,
 				    const struct wlb_seg *seg, enum wlb_dir dir)
 {
-	return !wlb_before(seg->seq, m->ack[!dir]) &&
-	       !wlb_after(seg->seq, m->end[dir]);
+	return !wlb_before(seg->seq, READ_ONCE(m->ack[!dir])) &&
+	       !wlb_after(seg->seq, READ_ONCE(m->end[dir]));
 }
 
 static inline void wlb_fsm_won(struct wlb_fsm *m, const struct wlb_seg *synack)
 {
-	m->flags &= WLB_FSM_CALLER;
-	m->isn = synack->ack - 1;
-	m->end[WLB_DIR_CLIENT] = synack->ack;
-	m->ack[WLB_DIR_CLIENT] = synack->seq + 1;
-	m->end[WLB_DIR_SERVER] = synack->seq + synack->len;
-	m->ack[WLB_DIR_SERVER] = synack->ack;
-	WRITE_ONCE(m->state, WLB_FLOW_WON);
+	wlb_fsm_mark(m, ~WLB_FSM_CALLER, 0);
+	WRITE_ONCE(m->isn, synack->ack - 1);
+	WRITE_ONCE(m->end[WLB_DIR_CLIENT], synack->ack);
+	WRITE_ONCE(m->ack[WLB_DIR_CLIENT], synack->seq + 1);
+	WRITE_ONCE(m->end[WLB_DIR_SERVER], synack->seq + synack->len);
+	WRITE_ONCE(m->ack[WLB_DIR_SERVER], synack->ack);
+	wlb_fsm_to(m, WLB_FLOW_WON);
 }
 
 /* Is @isn that of the new SYN that the winner was sent? */
@@ -209,20 +223,20 @@ wlb_fsm_carry(struct wlb_fsm *m, const struct wlb_seg *seg, enum wlb_dir dir,
 			*stat = WLB_STAT_rst_out_of_window;
 			return WLB_CARRY;
 		}
-		m->flags |= WLB_FSM_RST;
-		m->state = WLB_FLOW_CLOSING;
+		wlb_fsm_mark(m, 0, WLB_FSM_RST);
+		wlb_fsm_to(m, WLB_FLOW_CLOSING);
 		return WLB_CARRY;
 	}
 	/* a winner that speaks is not gone; it may accept the new SYN yet */
 	if (dir == WLB_DIR_SERVER)
-		m->flags &= (u8)~WLB_FSM_REOPEN;
+		wlb_fsm_mark(m, WLB_FSM_REOPEN, 0);
 	if ((seg->flags & WLB_TCP_FIN) && wlb_fsm_plausible(m, seg, dir))
-		m->flags |= 1U << dir;
+		wlb_fsm_mark(m, 0, 1U << dir);
 	wlb_fsm_track(m, seg, dir);
 	/* whoever speaks after a RST has not believed it */
-	m->flags &= (u8)~WLB_FSM_RST;
-	m->state = (m->flags & WLB_FSM_FIN_BOTH) == WLB_FSM_FIN_BOTH ?
-		   WLB_FLOW_CLOSING : WLB_FLOW_WON;
+	wlb_fsm_mark(m, WLB_FSM_RST, 0);
+	wlb_fsm_to(m, (m->flags & WLB_FSM_FIN_BOTH) == WLB_FSM_FIN_BOTH ?
+		      WLB_FLOW_CLOSING : WLB_FLOW_WON);
 	return WLB_CARRY;
 }
 
@@ -238,7 +252,7 @@ wlb_fsm_client_syn(struct wlb_fsm *m, const struct wlb_seg *seg, int *stat)
 			return WLB_RENEW;
 		}
 		if (m->flags & WLB_FSM_REFUSED)
-			m->flags |= WLB_FSM_RETRIED;
+			wlb_fsm_mark(m, 0, WLB_FSM_RETRIED);
 		*stat = WLB_STAT_syn_retagged;
 		return WLB_RACE;
 	case WLB_FLOW_TOMBSTONE:
@@ -249,7 +263,7 @@ wlb_fsm_client_syn(struct wlb_fsm *m, const struct wlb_seg *seg, int *stat)
 	case WLB_FLOW_CLOSING:
 		/* port reuse: RFC 6191 2, RFC 9293 3.6.1 */
 		if (!same && ((m->flags & WLB_FSM_RST) ||
-			      wlb_after(seg->seq, m->end[WLB_DIR_CLIENT])))
+			      wlb_after(seg->seq, READ_ONCE(m->end[WLB_DIR_CLIENT]))))
 			return WLB_RENEW;
 		break;
 	default:
@@ -267,7 +281,7 @@ wlb_fsm_client_syn(struct wlb_fsm *m, const struct wlb_seg *seg, int *stat)
 	 * winner's stack challenge it (RFC 5961 4). The client's RST to the
 	 * challenge ends this flow, its next SYN races.
 	 */
-	m->flags |= WLB_FSM_REOPEN | WLB_FSM_ASKED;
+	wlb_fsm_mark(m, 0, WLB_FSM_REOPEN | WLB_FSM_ASKED);
 	m->nonce = (u16)seg->seq;
 	return WLB_CARRY;
 }
@@ -313,7 +327,7 @@ wlb_fsm_synack(struct wlb_fsm *m, const struct wlb_seg *seg,
 	}
 	if (from == WLB_FROM_SERVER) {
 		/* the client gets it in any case: whatever its tag says, it won */
-		m->state = WLB_FLOW_TOMBSTONE;
+		wlb_fsm_to(m, WLB_FLOW_TOMBSTONE);
 		*stat = WLB_STAT_race_won_server;
 		return WLB_WIN_SERVER;
 	}
@@ -341,11 +355,11 @@ wlb_fsm_refusal(struct wlb_fsm *m, const struct wlb_seg *seg,
 		return WLB_PASS;
 	if (from == WLB_FROM_SERVER) {
 		if (m->flags & WLB_FSM_RETRIED) {
-			m->state = WLB_FLOW_TOMBSTONE;
+			wlb_fsm_to(m, WLB_FLOW_TOMBSTONE);
 			*stat = WLB_STAT_race_refused;
 			return WLB_PASS;
 		}
-		m->flags |= WLB_FSM_REFUSED;
+		wlb_fsm_mark(m, 0, WLB_FSM_REFUSED);
 	}
 	*stat = WLB_STAT_refusal_ignored;
 	return WLB_DROP;
