@@ -42,7 +42,7 @@ fuzz: deps ## what parses bytes from outside, SECONDS=20 for each parser
 	$(MAKE) -C tests/fuzz -j2 all
 	$(MAKE) -C tests/fuzz fuzz SECONDS=$(or $(SECONDS),20)
 
-coverage: deps ## which lines of the module the scenarios reach
+coverage: deps userspace ## which lines of the module the scenarios reach
 	scripts/coverage.py
 
 lint: deps ## what reads the sources: compilers' warnings, sparse, checkpatch, linters
