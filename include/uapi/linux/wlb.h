@@ -108,7 +108,7 @@ enum wlb_attr {
 
 #define WLB_ROLE_CLIENT_GATEWAY	(1U << 0)	/* FIG 2, 5A, 6A */
 #define WLB_ROLE_SERVER_GATEWAY	(1U << 1)	/* FIG 3 */
-#define WLB_ROLE_REPLICA	(1U << 2)	/* FIG 4A */
+#define WLB_ROLE_REPLICA	(1U << 2)	/* FIG 4A, 4B, 4C */
 #define WLB_ROLE_ALL		(WLB_ROLE_CLIENT_GATEWAY | \
 				 WLB_ROLE_SERVER_GATEWAY | WLB_ROLE_REPLICA)
 
@@ -131,6 +131,9 @@ enum wlb_cg_attr {
 	WLB_CG_A_T_ESTABLISHED,	/* u32 s, default 7440 (RFC 5382 REQ-5) */
 	WLB_CG_A_T_CLOSING,	/* u32 s, after both FINs, default 60 */
 	WLB_CG_A_T_RESET,	/* u32 s, after a RST, default 10 */
+	WLB_CG_A_RETURNS,	/* u32, 1 << enum wlb_return of each mode that is
+				 * offered to replicas, at least one; default all
+				 */
 
 	__WLB_CG_A_MAX,
 #define WLB_CG_A_MAX (__WLB_CG_A_MAX - 1)
@@ -220,7 +223,21 @@ enum wlb_via {
 	__WLB_VIA_MAX,
 };
 
-/* An origin whose content this host serves: FIG 4A. */
+/* How a replica's packets get back to the client. */
+enum wlb_return {
+	WLB_RETURN_NAT,		/* configuration A: from its own address, which
+				 * the client's gateway translates
+				 */
+	WLB_RETURN_SPOOF,	/* B: from the server's address; the answer alone
+				 * is encapsulated and names the replica
+				 */
+	WLB_RETURN_TUNNEL,	/* C: encapsulated, replica to client */
+	__WLB_RETURN_MAX,
+};
+
+#define WLB_RETURN_ALL		((1U << __WLB_RETURN_MAX) - 1)
+
+/* An origin whose content this host serves: FIG 4A, 4B, 4C. */
 enum wlb_served_attr {
 	WLB_SERVED_A_UNSPEC,
 	WLB_SERVED_A_NAME,	/* string, WLB_NAME_LEN, unique */
@@ -233,6 +250,13 @@ enum wlb_served_attr {
 				 * WLB_MAX_PREFIXES: outer sources of clones
 				 */
 	WLB_SERVED_A_BUSY,	/* u8, read only: see WLB_CMD_BUSY_SET */
+	WLB_SERVED_A_RETURN,	/* u8, enum wlb_return, default nat. Others need
+				 * the servers' addresses on this host, and clones
+				 * whose tag offers the mode (else nat, if offered)
+				 */
+	WLB_SERVED_A_VIA,	/* u8, enum wlb_via, default gre: encapsulation
+				 * towards the client
+				 */
 
 	__WLB_SERVED_A_MAX,
 #define WLB_SERVED_A_MAX (__WLB_SERVED_A_MAX - 1)
@@ -249,6 +273,8 @@ enum wlb_flow_attr {
 	WLB_FLOW_A_STATE,	/* u8, enum wlb_flow_state */
 	WLB_FLOW_A_EXPIRES,	/* u32 ms from now */
 	WLB_FLOW_A_ISN,		/* u32, the client's initial sequence number */
+	WLB_FLOW_A_RETURN,	/* u8, enum wlb_return; if a replica has won */
+	WLB_FLOW_A_VIA,		/* u8, enum wlb_via; if it is not nat */
 
 	__WLB_FLOW_A_MAX,
 #define WLB_FLOW_A_MAX (__WLB_FLOW_A_MAX - 1)
@@ -329,6 +355,9 @@ enum wlb_answer_attr {
 	X(answer_bad_nonce, "answers with another race's nonce") \
 	X(answer_bad_checksum, "answers with a wrong checksum") \
 	X(answer_mirrored, "tags mirrored in an answer, taken out") \
+	X(tunnel_no_flow, "encapsulated packets for a client, of no flow: dropped") \
+	X(tunnel_stray, "encapsulated packets in a flow, not the winner's: dropped") \
+	X(tunnel_congested, "encapsulated packets dropped: marked outside (RFC 6040)") \
 	X(refusal_ignored, "RSTs of no winner during a race, dropped") \
 	X(server_stray, "packets of the server in a replica's flow, dropped") \
 	X(reset_sent, "resets sent to losers") \
@@ -337,6 +366,10 @@ enum wlb_answer_attr {
 	/* client gateway, carried flows */ \
 	X(translated_out, "packets translated, client to replica") \
 	X(translated_in, "packets translated, replica to client") \
+	X(passed_in, "packets of a spoofing winner, passed") \
+	X(tunnelled_out, "packets encapsulated, client to replica") \
+	X(tunnelled_in, "packets cracked, replica to client") \
+	X(too_big_out, "packets too big for a tunnel, their sender told") \
 	X(translate_failed, "packets of a flow lost: no memory or no route") \
 	/* server gateway */ \
 	X(syn_cloned, "tagged SYNs cloned") \
@@ -357,7 +390,16 @@ enum wlb_answer_attr {
 	X(clone_not_syn, "clones dropped: not a TCP SYN, or fragmented") \
 	X(clone_not_served, "clones dropped: for no origin served here") \
 	X(clone_malformed, "clones dropped: truncated or broken") \
-	X(clone_bad_checksum, "clones dropped: wrong checksum")
+	X(clone_bad_checksum, "clones dropped: wrong checksum") \
+	X(clone_no_address, "clones dropped: the server's address is not ours") \
+	X(clone_not_offered, "clones dropped: no way back is offered that we have") \
+	X(client_cracked, "packets of a client cracked") \
+	X(client_translated, "packets of a client turned to the server's address") \
+	X(client_stray, "encapsulated packets of a client dropped: no connection") \
+	X(answer_encapsulated, "answers encapsulated") \
+	X(reply_encapsulated, "other packets encapsulated") \
+	X(reply_too_big, "packets too big for a tunnel, the server told") \
+	X(reply_failed, "packets not encapsulated: no memory")
 
 enum wlb_stat {
 #define WLB_STAT_ENUM(name, text) WLB_STAT_##name,
