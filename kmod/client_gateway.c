@@ -1,36 +1,54 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The client's gateway. Out, behind source NAT (POST_ROUTING): FIG 2 for start
- * packets, FIG 6A for the rest of a flow. In, before connection tracking
- * (PRE_ROUTING): FIG 5A for answers, FIG 6A for the rest. Between the two, the
- * gateway's own firewall and NAT see a client that talks to the server.
+ * The client's gateway, outwards, behind source NAT (POST_ROUTING): FIG 2 for
+ * start packets, FIG 6A, 6B and 6C for the rest of a flow. Between here and
+ * answer.c the gateway's own firewall and NAT see a client that talks to the
+ * server.
  */
 #include "conf.h"
 #include "flow.h"
 #include "race.h"
 #include "reset.h"
+#include "tunnel.h"
 
-/* Configuration A is what we can carry so far. */
-#define WLB_OUR_OFFERS	(WLB_OFFER_NAT | WLB_OFFER_GRE)
-
-static __always_inline struct wlb_flow *
-wlb_flow_to_server(struct wlb_table *t, u32 hash,
-		   const struct wlb_flow_key *key, const union wlb_addr *server)
+static int wlb_route_out(struct wlb_net *wn, struct wlb_peer *peer,
+			 struct sk_buff *skb, const struct wlb_pkt *p)
 {
-	struct wlb_flow *f;
+	int err;
 
-	wlb_flow_for_each(f, t, hash, key)
-		if (wlb_addr_eq(wlb_flow_server(f, key->v6), server, key->v6))
-			return f;
-	return NULL;
+	/* the gateway's own packets come here in process context */
+	local_bh_disable();
+	err = wlb_peer_route(peer, wn->net, skb, &p->src);
+	local_bh_enable();
+	return err;
 }
 
-static __always_inline bool wlb_flow_won_by(const struct wlb_flow *f,
-					    const union wlb_addr *addr, bool v6)
+/* FIG 6C, op 656. */
+static unsigned int wlb_carry_tunnel(struct wlb_net *wn, struct sk_buff *skb,
+				     const struct wlb_pkt *p,
+				     struct wlb_peer *peer)
 {
-	const struct wlb_peer *peer = wlb_flow_winner(f);
+	struct wlb_tunnel tunnel = {
+		.to = peer->addr, .from = p->src, .v6 = p->v6, .via = peer->via,
+	};
+	unsigned int mtu;
 
-	return peer && wlb_addr_eq(&peer->addr, addr, v6);
+	if (wlb_route_out(wn, peer, skb, p))
+		goto failed;
+	mtu = wlb_tunnel_mtu(skb_dst(skb), p->v6, peer->via);
+	if (!wlb_tunnel_fits(skb, p->v6, mtu)) {
+		wlb_tunnel_too_big(skb, p->v6, mtu);
+		wlb_count(wn, WLB_STAT_too_big_out);
+		return NF_DROP;
+	}
+	if (wlb_tunnel_push(skb, &tunnel, wlb_tunnel_tos(skb, p->v6)))
+		goto failed;
+	wlb_count(wn, WLB_STAT_tunnelled_out);
+	return NF_ACCEPT;
+
+failed:
+	wlb_count(wn, WLB_STAT_translate_failed);
+	return NF_DROP;
 }
 
 /* The packet goes to the winner. */
@@ -40,34 +58,17 @@ static __always_inline unsigned int wlb_carry_out(struct wlb_net *wn,
 						  const struct wlb_flow *f)
 {
 	struct wlb_peer *peer = wlb_flow_winner(f);
-	int err;
 
-	err = wlb_pkt_set_addr(skb, p, false, &peer->addr);
-	if (!err) {
-		/* the gateway's own packets come here in process context */
-		local_bh_disable();
-		err = wlb_peer_route(peer, wn->net, skb, &p->src);
-		local_bh_enable();
-	}
-	if (err) {
+	/* a SYN to a spoofing replica's own address is for that address */
+	if (peer->ret == WLB_RETURN_TUNNEL ||
+	    (peer->ret == WLB_RETURN_SPOOF && wlb_pkt_is_syn(p)))
+		return wlb_carry_tunnel(wn, skb, p, peer);
+	if (wlb_pkt_set_addr(skb, p, false, &peer->addr) ||
+	    wlb_route_out(wn, peer, skb, p)) {
 		wlb_count(wn, WLB_STAT_translate_failed);
 		return NF_DROP;
 	}
 	wlb_count(wn, WLB_STAT_translated_out);
-	return NF_ACCEPT;
-}
-
-/* The winner's packet becomes the server's. */
-static __always_inline unsigned int wlb_carry_in(struct wlb_net *wn,
-						 struct sk_buff *skb,
-						 const struct wlb_pkt *p,
-						 const struct wlb_flow *f)
-{
-	if (wlb_pkt_set_addr(skb, p, true, wlb_flow_server(f, p->v6))) {
-		wlb_count(wn, WLB_STAT_translate_failed);
-		return NF_DROP;
-	}
-	wlb_count(wn, WLB_STAT_translated_in);
 	return NF_ACCEPT;
 }
 
@@ -167,7 +168,8 @@ static unsigned int wlb_syn_race(struct wlb_net *wn, const struct wlb_cg *cg,
 		.server_port = p->th.dest, .v6 = p->v6,
 	};
 	struct wlb_tag tag = {
-		.state = WLB_TAG_PERMITTED, .offers = WLB_OUR_OFFERS,
+		.state = WLB_TAG_PERMITTED,
+		.offers = cg->returns | WLB_OFFER_GRE,
 	};
 	enum wlb_verdict verdict = WLB_RENEW;
 	struct wlb_table *t = wn->table;
@@ -304,7 +306,7 @@ static unsigned int wlb_cg_client_control(struct wlb_net *wn,
 	return verdict == WLB_CARRY ? wlb_carry_out(wn, skb, p, f) : NF_ACCEPT;
 }
 
-/* FIG 2 and the client's half of FIG 6A. */
+/* FIG 2 and the client's half of FIG 6. */
 static __always_inline unsigned int wlb_cg_out(struct wlb_net *wn,
 					       struct sk_buff *skb,
 					       const struct nf_hook_state *state,
@@ -347,203 +349,6 @@ static __always_inline unsigned int wlb_cg_out(struct wlb_net *wn,
 	wlb_fsm_track(&f->fsm, &seg, WLB_DIR_CLIENT);
 	wlb_flow_touch(f, cg->timeouts.established);
 	return wlb_carry_out(wn, skb, &p, f);
-}
-
-/*
- * The flow that an answer is about. Several flows of a client port may await
- * one from this address (two servers, one replica): the acknowledged sequence
- * number tells them apart.
- */
-static struct wlb_flow *wlb_flow_answered(struct wlb_table *t, u32 hash,
-					  const struct wlb_flow_key *key,
-					  const struct wlb_pkt *p)
-{
-	struct wlb_flow *f, *by_addr = NULL, *any = NULL;
-	u32 isn = ntohl(p->th.ack_seq) - 1;
-
-	wlb_flow_for_each(f, t, hash, key) {
-		bool addr = wlb_flow_won_by(f, &p->src, key->v6) ||
-			    wlb_addr_eq(wlb_flow_server(f, key->v6), &p->src,
-					key->v6);
-
-		if (p->th.ack && READ_ONCE(f->fsm.isn) == isn)
-			return f;
-		if (addr)
-			by_addr = f;
-		any = f;
-	}
-	return by_addr ?: any;
-}
-
-static enum wlb_from wlb_answerer(const struct wlb_cg *cg,
-				  const struct wlb_flow *f,
-				  const struct wlb_pkt *p)
-{
-	const struct wlb_service *service;
-
-	if (wlb_addr_eq(wlb_flow_server(f, p->v6), &p->src, p->v6))
-		return WLB_FROM_SERVER;
-	if (wlb_flow_won_by(f, &p->src, p->v6))
-		return WLB_FROM_WINNER;
-	service = wlb_cg_service(cg, ntohs(p->th.source));
-	if (service && (service->any_replica ||
-			wlb_prefixes_match(&service->replicas, &p->src, p->v6)))
-		return WLB_FROM_REPLICA;
-	return WLB_FROM_STRANGER;
-}
-
-static void wlb_answer_nonce(const struct wlb_opts *opts, struct wlb_seg *seg)
-{
-	/* a mirrored tag of the SYN proves nothing */
-	seg->has_nonce = opts->tags && opts->tag.state == WLB_TAG_ANSWER;
-	seg->nonce = opts->tag.nonce;
-}
-
-/*
- * A segment that may change a flow's state, from the far side: FIG 5A. The
- * winner's peer is made before the state machine is asked, which cannot be
- * asked twice.
- */
-static unsigned int wlb_cg_far_control(struct wlb_net *wn,
-				       const struct wlb_cg *cg,
-				       struct sk_buff *skb,
-				       const struct wlb_pkt *p,
-				       const struct wlb_flow_key *key, u32 hash)
-{
-	bool synack = p->th.syn && p->th.ack;
-	enum wlb_verdict verdict = WLB_PASS;
-	struct wlb_opts opts = {};
-	struct wlb_table *t = wn->table;
-	struct wlb_peer *peer = NULL;
-	u8 buf[WLB_TCP_HDR_MAX];
-	int stat = WLB_NO_STAT;
-	enum wlb_from from;
-	struct wlb_flow *f;
-	struct wlb_seg seg;
-	bool racing;
-	u32 syn_us;
-
-	if (!wlb_flow_answered(t, hash, key, p) || !wlb_pkt_sane(p))
-		return NF_ACCEPT;
-	if (!wlb_pkt_csum_ok(skb, p)) {
-		wlb_count(wn, WLB_STAT_answer_bad_checksum);
-		return NF_ACCEPT;
-	}
-	wlb_pkt_seg(p, &seg);
-	if (synack) {
-		wlb_pkt_options(skb, p, buf, &opts);
-		wlb_answer_nonce(&opts, &seg);
-	}
-
-	wlb_flow_lock(t, hash);
-	f = wlb_flow_answered(t, hash, key, p);
-	if (!f)
-		goto unlock;
-	from = wlb_answerer(cg, f, p);
-	racing = f->fsm.state == WLB_FLOW_RACING;
-	syn_us = f->fsm.syn_us;
-	if (synack && from == WLB_FROM_REPLICA && wlb_fsm_may_win(&f->fsm, &seg)) {
-		peer = wlb_peer_get(wn->peers, &p->src, p->v6);
-		if (!peer) {
-			/* the replica repeats its answer in a second */
-			stat = WLB_STAT_translate_failed;
-			verdict = WLB_DROP;
-			goto unlock;
-		}
-	}
-	verdict = wlb_fsm_segment(&f->fsm, &seg, from, &stat);
-	if (verdict == WLB_WIN) {
-		rcu_assign_pointer(f->winner, peer);
-		peer = NULL;
-	}
-	if (racing && f->fsm.state != WLB_FLOW_RACING)
-		wlb_flow_settled(t, f);
-	if (verdict == WLB_WIN || verdict == WLB_WIN_SERVER ||
-	    verdict == WLB_RESET)
-		wlb_race_answer(wn, f, hash, &p->src, verdict != WLB_RESET,
-				syn_us);
-	if (verdict == WLB_CARRY || verdict == WLB_WIN ||
-	    (racing && f->fsm.state == WLB_FLOW_TOMBSTONE))
-		wlb_flow_touch(f, wlb_fsm_timeout(&f->fsm, &cg->timeouts));
-unlock:
-	wlb_flow_unlock(t, hash);
-	wlb_peer_put(peer);
-	if (stat != WLB_NO_STAT)
-		wlb_count(wn, stat);
-
-	if (f && opts.tags && verdict != WLB_RESET && verdict != WLB_DROP) {
-		/* ours has done its work, and a mirrored one confuses */
-		if (opts.tag.state != WLB_TAG_ANSWER)
-			wlb_count(wn, WLB_STAT_answer_mirrored);
-		if (wlb_pkt_retag(skb, p, NULL))
-			return NF_DROP;
-	}
-	switch (verdict) {
-	case WLB_CARRY:
-	case WLB_WIN:
-		return wlb_carry_in(wn, skb, p, f);
-	case WLB_RESET:
-		wlb_reset_send(wn, p);
-		return NF_DROP;
-	case WLB_DROP:
-		return NF_DROP;
-	default:
-		return NF_ACCEPT;
-	}
-}
-
-/* FIG 5A and the far half of FIG 6A. */
-static __always_inline unsigned int wlb_cg_in(struct wlb_net *wn,
-					      struct sk_buff *skb,
-					      const bool v6)
-{
-	const struct wlb_cg *cg = rcu_dereference(wn->cg);
-	struct wlb_flow_key key = { .v6 = v6 };
-	struct wlb_flow *f;
-	struct wlb_seg seg;
-	struct wlb_pkt p;
-	u32 hash;
-
-	if (!cg || wlb_pkt_parse(skb, 0, v6, &p) <= 0 ||
-	    !wlb_portmap_has(&cg->map, p.th.source))
-		return NF_ACCEPT;
-	key.client = &p.dst;
-	key.client_port = p.th.dest;
-	key.server_port = p.th.source;
-	hash = wlb_flow_hash(wn->table, &key);
-	if (wlb_pkt_flags(&p) & WLB_TCP_CONTROL)
-		return wlb_cg_far_control(wn, cg, skb, &p, &key, hash);
-
-	wlb_flow_for_each(f, wn->table, hash, &key) {
-		u8 state = READ_ONCE(f->fsm.state);
-
-		if (wlb_flow_won_by(f, &p.src, v6)) {
-			if (state != WLB_FLOW_WON || !wlb_pkt_sane(&p) ||
-			    (READ_ONCE(f->fsm.flags) & WLB_FSM_REOPEN))
-				return wlb_cg_far_control(wn, cg, skb, &p, &key,
-							  hash);
-			wlb_pkt_seg(&p, &seg);
-			wlb_fsm_track(&f->fsm, &seg, WLB_DIR_SERVER);
-			wlb_flow_touch(f, cg->timeouts.established);
-			return wlb_carry_in(wn, skb, &p, f);
-		}
-		if (wlb_addr_eq(wlb_flow_server(f, v6), &p.src, v6) &&
-		    state != WLB_FLOW_RACING && state != WLB_FLOW_TOMBSTONE)
-			return wlb_cg_far_control(wn, cg, skb, &p, &key, hash);
-	}
-	return NF_ACCEPT;
-}
-
-unsigned int wlb_cg_in4(void *priv, struct sk_buff *skb,
-			const struct nf_hook_state *state)
-{
-	return wlb_cg_in(priv, skb, false);
-}
-
-unsigned int wlb_cg_in6(void *priv, struct sk_buff *skb,
-			const struct nf_hook_state *state)
-{
-	return wlb_cg_in(priv, skb, true);
 }
 
 unsigned int wlb_cg_out4(void *priv, struct sk_buff *skb,

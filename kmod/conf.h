@@ -75,6 +75,7 @@ struct wlb_cg {
 	struct wlb_portmap map;
 	u32 max_flows;
 	u32 client_quota;
+	u32 returns;		/* 1 << enum wlb_return */
 	struct wlb_timeouts timeouts;	/* seconds */
 	unsigned int n_inside;
 	char inside[WLB_MAX_INSIDE][IFNAMSIZ];
@@ -152,12 +153,15 @@ struct wlb_served {
 	struct wlb_servers servers;
 	union wlb_addr local;
 	struct wlb_prefixes from;
+	u8 ret;				/* enum wlb_return */
+	u8 via;				/* enum wlb_via */
 	bool busy;			/* changes at run time */
 };
 
 struct wlb_rep {
 	struct wlb_index index;		/* by server */
 	struct wlb_index locals;	/* by local address */
+	u32 returns;			/* 1 << enum wlb_return of any */
 	unsigned int n_served;
 	struct wlb_served served[];
 };
@@ -168,6 +172,11 @@ struct wlb_served *wlb_rep_served(struct wlb_rep *rep,
 /* Some object that serves from @local, NULL if none does. */
 const struct wlb_served *wlb_rep_local(const struct wlb_rep *rep,
 				       const union wlb_addr *local, bool v6);
+
+/* The object that spoofs its server from @local and @port (host order). */
+const struct wlb_served *wlb_rep_spoofer(const struct wlb_rep *rep,
+					 const union wlb_addr *local, bool v6,
+					 u16 port);
 
 /*
  * Builders: from the objects of one request, ERR_PTR with @extack set if one of

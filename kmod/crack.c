@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The outer headers of a clone: FIG 4A. */
+/* Outer headers taken off: FIG 4A, 5B, 5C, 6C. */
 #include <linux/if_tunnel.h>
 #include <net/gre.h>
+#include <net/inet_ecn.h>
 #include <net/ip_tunnels.h>
 #include <net/netfilter/nf_conntrack.h>
 #include <net/tcp.h>
@@ -21,6 +22,7 @@ bool wlb_crack_outer(const struct sk_buff *skb, bool v6, struct wlb_outer *o)
 		o->src.v6 = ih->saddr;
 		o->dst.v6 = ih->daddr;
 		o->len = sizeof(*ih);
+		o->tos = ipv6_get_dsfield(ih);
 		proto = ih->nexthdr;
 	} else {
 		const struct iphdr *ih = ip_hdr(skb);
@@ -30,8 +32,10 @@ bool wlb_crack_outer(const struct sk_buff *skb, bool v6, struct wlb_outer *o)
 		o->src.v4 = ih->saddr;
 		o->dst.v4 = ih->daddr;
 		o->len = ih->ihl * 4;
+		o->tos = ih->tos;
 		proto = ih->protocol;
 	}
+	o->via = WLB_VIA_IPIP;
 	if (proto == (v6 ? IPPROTO_IPV6 : IPPROTO_IPIP))
 		return true;
 	if (proto != IPPROTO_GRE)
@@ -40,6 +44,7 @@ bool wlb_crack_outer(const struct sk_buff *skb, bool v6, struct wlb_outer *o)
 	if (!gre || gre->flags ||
 	    gre->protocol != htons(v6 ? ETH_P_IPV6 : ETH_P_IP))
 		return false;
+	o->via = WLB_VIA_GRE;
 	o->len += sizeof(*gre);
 	return true;
 }
@@ -74,10 +79,24 @@ int wlb_crack_inner(const struct sk_buff *skb, bool v6,
 	return parsed;
 }
 
+/* Marks of routers on the way go on inside. */
+static int wlb_crack_ecn(struct sk_buff *skb, bool v6, u8 outer)
+{
+	unsigned int len = v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
+	u8 inner = v6 ? ipv6_get_dsfield(ipv6_hdr(skb)) : ip_hdr(skb)->tos;
+
+	if (!(outer & INET_ECN_MASK))
+		return 0;
+	if (skb_ensure_writable(skb, len))
+		return -ENOMEM;
+	return INET_ECN_decapsulate(skb, outer, inner) > 1 ? -EBADMSG : 0;
+}
+
 int wlb_crack(struct sk_buff *skb, struct wlb_pkt *p, const struct wlb_outer *o,
 	      const union wlb_addr *local)
 {
 	unsigned int len = p->off + p->len;
+	int err;
 
 	if (pskb_trim_rcsum(skb, len) ||
 	    !pskb_may_pull(skb, p->off + wlb_pkt_hlen(p)))
@@ -86,7 +105,8 @@ int wlb_crack(struct sk_buff *skb, struct wlb_pkt *p, const struct wlb_outer *o,
 	skb_reset_network_header(skb);
 	p->off -= o->len;
 	skb_set_transport_header(skb, p->off);
-	skb->encapsulation = 0;
+	if (iptunnel_pull_offloads(skb))
+		return -ENOMEM;
 	skb_clear_hash(skb);
 	skb_dst_drop(skb);
 	secpath_reset(skb);
@@ -103,5 +123,8 @@ int wlb_crack(struct sk_buff *skb, struct wlb_pkt *p, const struct wlb_outer *o,
 		memset(IPCB(skb), 0, sizeof(*IPCB(skb)));
 		IPCB(skb)->iif = iif;
 	}
+	err = wlb_crack_ecn(skb, p->v6, o->tos);
+	if (err || !local)
+		return err;
 	return wlb_pkt_set_addr(skb, p, false, local);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Cracking: the outer headers of a clone, read and taken off. Bytes in, bytes
- * out; whose clone it is and whether it is wanted is replica.c's to say.
+ * Cracking: outer headers read and taken off. Bytes in, bytes out; whose they
+ * are and whether they are wanted is the role's to say.
  */
 #ifndef WLB_CRACK_H
 #define WLB_CRACK_H
@@ -11,6 +11,8 @@
 struct wlb_outer {
 	union wlb_addr src, dst;
 	unsigned int len;	/* of all that comes off */
+	u8 via;			/* enum wlb_via */
+	u8 tos;
 };
 
 /*
@@ -24,8 +26,10 @@ int wlb_crack_inner(const struct sk_buff *skb, bool v6,
 		    const struct wlb_outer *o, struct wlb_pkt *p);
 
 /*
- * Takes the outer headers off and turns the destination to @local; the rest of
- * the stack sees what was inside. Negative: drop it, it may be half changed.
+ * Takes the outer headers off and, if @local is not NULL, turns the destination
+ * to it; the rest of the stack sees what was inside. -EBADMSG if congestion was
+ * marked outside of a packet that cannot carry the mark (RFC 6040 4.2). Negative:
+ * drop it, it may be half changed.
  */
 int wlb_crack(struct sk_buff *skb, struct wlb_pkt *p, const struct wlb_outer *o,
 	      const union wlb_addr *local);

@@ -356,7 +356,10 @@ static int wlb_flow_put(struct sk_buff *msg, const struct wlb_flow *f)
 	    (winner && wlb_put_addr(msg, WLB_FLOW_A_WINNER, winner, v6)) ||
 	    nla_put_u8(msg, WLB_FLOW_A_STATE, state) ||
 	    nla_put_u32(msg, WLB_FLOW_A_EXPIRES, jiffies_to_msecs(left)) ||
-	    nla_put_u32(msg, WLB_FLOW_A_ISN, READ_ONCE(f->fsm.isn)))
+	    nla_put_u32(msg, WLB_FLOW_A_ISN, READ_ONCE(f->fsm.isn)) ||
+	    (peer && nla_put_u8(msg, WLB_FLOW_A_RETURN, peer->ret)) ||
+	    (peer && peer->ret != WLB_RETURN_NAT &&
+	     nla_put_u8(msg, WLB_FLOW_A_VIA, peer->via)))
 		return -EMSGSIZE;
 	nla_nest_end(msg, nest);
 	return 0;

@@ -102,6 +102,28 @@ static __always_inline bool wlb_flow_matches(const struct wlb_flow *f,
 				 true)					       \
 		if (wlb_flow_matches(f, key))
 
+/* The live flow to @server, or NULL. RCU or bucket lock. */
+static __always_inline struct wlb_flow *
+wlb_flow_to_server(struct wlb_table *t, u32 hash,
+		   const struct wlb_flow_key *key, const union wlb_addr *server)
+{
+	struct wlb_flow *f;
+
+	wlb_flow_for_each(f, t, hash, key)
+		if (wlb_addr_eq(wlb_flow_server(f, key->v6), server, key->v6))
+			return f;
+	return NULL;
+}
+
+/* Has a replica at @addr won? */
+static __always_inline bool wlb_flow_won_by(const struct wlb_flow *f,
+					    const union wlb_addr *addr, bool v6)
+{
+	const struct wlb_peer *peer = wlb_flow_winner(f);
+
+	return peer && wlb_addr_eq(&peer->addr, addr, v6);
+}
+
 #define WLB_FLOW_LOCKS	256
 
 static inline void wlb_flow_lock(struct wlb_table *t, u32 hash)

@@ -7,6 +7,7 @@
 #include "genl.h"
 #include "hold.h"
 #include "race.h"
+#include "reply.h"
 
 static const struct nla_policy wlb_flow_filter_policy[WLB_FLOW_A_MAX + 1] = {
 	[WLB_FLOW_A_CLIENT] = { .type = NLA_BINARY, .len = 16 },
@@ -125,6 +126,15 @@ static int wlb_sg_prepare(struct wlb_net *wn)
 	return 0;
 }
 
+static int wlb_rep_prepare(struct wlb_net *wn, const struct wlb_rep *rep)
+{
+	if (wn->nonces || !(rep->returns & ~(1U << WLB_RETURN_NAT)))
+		return 0;
+	/* whoever sees @rep sees it */
+	wn->nonces = wlb_nonces_alloc();
+	return wn->nonces ? 0 : -ENOMEM;
+}
+
 static int wlb_conf_set(struct sk_buff *skb, struct genl_info *info)
 {
 	struct wlb_net *wn = wlb_pernet(genl_info_net(info));
@@ -170,7 +180,8 @@ static int wlb_conf_set(struct sk_buff *skb, struct genl_info *info)
 						  lockdep_is_held(&wn->lock));
 
 		rep = wlb_rep_build(info, old);
-		err = PTR_ERR_OR_ZERO(rep);
+		err = IS_ERR(rep) ? PTR_ERR(rep) :
+		      rep ? wlb_rep_prepare(wn, rep) : 0;
 		if (err)
 			goto free;
 	}

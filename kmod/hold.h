@@ -7,7 +7,7 @@
 #ifndef WLB_HOLD_H
 #define WLB_HOLD_H
 
-#include "clone.h"
+#include "tunnel.h"
 
 /* Where both gateway hooks of FIG 3 sit; a released packet goes on behind it. */
 #define WLB_SG_PRIORITY	(NF_IP_PRI_FILTER + 1)

@@ -33,6 +33,9 @@ static const struct {
 		 WLB_SG_PRIORITY),
 	WLB_HOOK(WLB_ROLE_REPLICA, wlb_replica_crack, NF_INET_PRE_ROUTING,
 		 NF_IP_PRI_RAW - 1),
+	/* behind the host's own NAT, as above */
+	WLB_HOOK(WLB_ROLE_REPLICA, wlb_replica_reply, NF_INET_POST_ROUTING,
+		 NF_IP_PRI_CONNTRACK_HELPER + 1),
 };
 
 static unsigned int wlb_hooks_of(struct wlb_net *wn, u32 role,

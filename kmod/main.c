@@ -8,6 +8,7 @@
 #include "flow.h"
 #include "hold.h"
 #include "race.h"
+#include "reply.h"
 
 unsigned int wlb_net_id;
 
@@ -45,6 +46,7 @@ static void __net_exit wlb_net_exit(struct net *net)
 	wlb_table_free(wn->table);
 	wlb_peers_free(wn->peers);
 	wlb_races_free(wn->races);
+	wlb_nonces_free(wn->nonces);
 	wlb_cg_free(rcu_dereference_protected(wn->cg, true));
 	wlb_sg_free(rcu_dereference_protected(wn->sg, true));
 	wlb_rep_free(rcu_dereference_protected(wn->rep, true));

@@ -20,6 +20,7 @@ struct wlb_table;
 struct wlb_hold;
 struct wlb_races;
 struct wlb_peers;
+struct wlb_nonces;
 
 struct wlb_stats {
 	unsigned long count[__WLB_STAT_MAX];
@@ -38,6 +39,7 @@ struct wlb_net {
 	struct wlb_peers *peers;	/* client gateway: winners */
 	struct wlb_races *races;	/* client gateway: last races */
 	struct wlb_hold *hold;		/* server gateway: packets held */
+	struct wlb_nonces *nonces;	/* replica: of clones, for answers */
 	struct wlb_stats __percpu *stats;
 	struct mutex lock;		/* serialises changes of configuration */
 	u32 generation;			/* of the configuration, under lock */
@@ -96,6 +98,11 @@ unsigned int wlb_sg_clone6(void *priv, struct sk_buff *skb,
 unsigned int wlb_replica_crack4(void *priv, struct sk_buff *skb,
 				const struct nf_hook_state *state);
 unsigned int wlb_replica_crack6(void *priv, struct sk_buff *skb,
+				const struct nf_hook_state *state);
+
+unsigned int wlb_replica_reply4(void *priv, struct sk_buff *skb,
+				const struct nf_hook_state *state);
+unsigned int wlb_replica_reply6(void *priv, struct sk_buff *skb,
 				const struct nf_hook_state *state);
 
 int wlb_genl_init(void);

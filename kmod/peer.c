@@ -33,30 +33,33 @@ static void wlb_peer_free_rcu(struct rcu_head *rcu)
 }
 
 static struct wlb_peer *wlb_peer_find(struct hlist_head *head,
-				      const union wlb_addr *addr, bool v6)
+				      const union wlb_addr *addr, bool v6,
+				      u8 ret, u8 via)
 {
 	struct wlb_peer *peer;
 
 	hlist_for_each_entry_rcu(peer, head, node, true)
-		if (peer->v6 == v6 && wlb_addr_eq(&peer->addr, addr, v6) &&
+		if (peer->v6 == v6 && peer->ret == ret && peer->via == via &&
+		    wlb_addr_eq(&peer->addr, addr, v6) &&
 		    refcount_inc_not_zero(&peer->ref))
 			return peer;
 	return NULL;
 }
 
 struct wlb_peer *wlb_peer_get(struct wlb_peers *peers,
-			      const union wlb_addr *addr, bool v6)
+			      const union wlb_addr *addr, bool v6, u8 ret,
+			      u8 via)
 {
 	struct hlist_head *head;
 	struct wlb_peer *peer;
 
 	head = &peers->heads[wlb_addr_hash(addr, v6) % WLB_PEER_HEADS];
-	peer = wlb_peer_find(head, addr, v6);
+	peer = wlb_peer_find(head, addr, v6, ret, via);
 	if (peer)
 		return peer;
 
 	spin_lock_bh(&peers->lock);
-	peer = wlb_peer_find(head, addr, v6);
+	peer = wlb_peer_find(head, addr, v6, ret, via);
 	if (peer || peers->n >= WLB_PEER_MAX)
 		goto out;
 	peer = kzalloc(sizeof(*peer), GFP_ATOMIC);
@@ -69,6 +72,8 @@ struct wlb_peer *wlb_peer_get(struct wlb_peers *peers,
 	}
 	peer->addr = *addr;
 	peer->v6 = v6;
+	peer->ret = ret;
+	peer->via = via;
 	refcount_set(&peer->ref, 2);
 	hlist_add_head_rcu(&peer->node, head);
 	peers->n++;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * An address that has won a race at this client gateway, with its cached route.
+ * An address that has won a race at this client gateway, with the way its packets
+ * come and go and the cached route.
  * Flows hold references; a peer without flows is dropped by the flow worker.
  */
 #ifndef WLB_PEER_H
@@ -16,14 +17,17 @@ struct wlb_peer {
 	struct rcu_head rcu;
 	union wlb_addr addr;
 	bool v6;
+	u8 ret;			/* enum wlb_return */
+	u8 via;			/* enum wlb_via, unless nat */
 	bool idle;		/* had no flows at the worker's last visit */
 	refcount_t ref;		/* 1 of the table, 1 per flow */
 	struct dst_cache dst;
 };
 
-/* A reference to the peer at @addr, made if need be; NULL without memory. */
+/* A reference to such a peer at @addr, made if need be; NULL without memory. */
 struct wlb_peer *wlb_peer_get(struct wlb_peers *peers,
-			      const union wlb_addr *addr, bool v6);
+			      const union wlb_addr *addr, bool v6, u8 ret,
+			      u8 via);
 
 static inline void wlb_peer_put(struct wlb_peer *peer)
 {
@@ -33,8 +37,8 @@ static inline void wlb_peer_put(struct wlb_peer *peer)
 }
 
 /*
- * Points the packet, already addressed to @peer, at its route: at POST_ROUTING,
- * BH off, @src the packet's source. 0, or -EHOSTUNREACH.
+ * Points the packet at the route to @peer: at POST_ROUTING, BH off, @src the
+ * packet's source. 0, or -EHOSTUNREACH.
  */
 int wlb_peer_route(struct wlb_peer *peer, struct net *net, struct sk_buff *skb,
 		   const union wlb_addr *src);

@@ -74,6 +74,26 @@ int wlb_pkt_retag(struct sk_buff *skb, const struct wlb_pkt *p,
 	return 0;
 }
 
+int wlb_pkt_clamp_mss(struct sk_buff *skb, const struct wlb_pkt *p, u16 mss)
+{
+	unsigned int hlen = wlb_pkt_hlen(p);
+	u8 *data, *th, *named, old[WLB_TCP_HDR_MAX];
+
+	data = wlb_pkt_writable(skb, p->off + hlen);
+	if (!data)
+		return -ENOMEM;
+	th = data + p->off;
+	named = wlb_opts_mss(th + WLB_TCP_HDR_LEN, hlen - WLB_TCP_HDR_LEN);
+	if (!named || wlb_get_be16(named) <= mss)
+		return 0;
+	/* the option may begin at an odd byte */
+	memcpy(old, th, hlen);
+	wlb_put_be16(named, mss);
+	wlb_csum_apply(skb, p->v6, &((struct tcphdr *)th)->check, 0,
+		       wlb_csum_delta(old, th, hlen));
+	return 0;
+}
+
 int wlb_pkt_insert_tag(struct sk_buff *skb, const struct wlb_pkt *p,
 		       const struct wlb_tag *tag)
 {

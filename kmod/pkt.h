@@ -175,6 +175,9 @@ static inline u8 *wlb_pkt_writable(struct sk_buff *skb, unsigned int len)
 int wlb_pkt_retag(struct sk_buff *skb, const struct wlb_pkt *p,
 		  const struct wlb_tag *tag);
 
+/* Lowers the MSS that a SYN or SYN-ACK names to @mss. 0 or -ENOMEM, as above. */
+int wlb_pkt_clamp_mss(struct sk_buff *skb, const struct wlb_pkt *p, u16 mss);
+
 /* Inserts @tag right behind the fixed TCP header. 0 or -ENOMEM, as above. */
 int wlb_pkt_insert_tag(struct sk_buff *skb, const struct wlb_pkt *p,
 		       const struct wlb_tag *tag);

@@ -7,6 +7,7 @@
 #include <net/tcp.h>
 
 #include "reset.h"
+#include "tunnel.h"
 
 /*
  * A reset to the server has the addresses and ports of the flow that the
@@ -44,21 +45,11 @@ static int wlb_reset_out4(struct net *net, struct sk_buff *skb,
 		.fl4_sport = p->th.dest,
 		.fl4_dport = p->th.source,
 	};
-	struct iphdr *ih = skb_put_zero(skb, sizeof(*ih));
 	struct rtable *rt = ip_route_output_key(net, &fl4);
 
 	if (IS_ERR(rt))
 		return PTR_ERR(rt);
 	skb_dst_set(skb, &rt->dst);
-	skb->protocol = htons(ETH_P_IP);
-	ih->version = 4;
-	ih->ihl = sizeof(*ih) / 4;
-	ih->frag_off = htons(IP_DF);
-	ih->ttl = ip4_dst_hoplimit(&rt->dst);
-	ih->protocol = IPPROTO_TCP;
-	ih->saddr = p->dst.v4;
-	ih->daddr = p->src.v4;
-	wlb_reset_tcp(skb, p);
 	ip_local_out(net, NULL, skb);
 	return 0;
 }
@@ -73,38 +64,75 @@ static int wlb_reset_out6(struct net *net, struct sk_buff *skb,
 		.fl6_sport = p->th.dest,
 		.fl6_dport = p->th.source,
 	};
-	struct ipv6hdr *ih = skb_put_zero(skb, sizeof(*ih));
 	struct dst_entry *dst = ip6_route_output(net, NULL, &fl6);
 
 	skb_dst_set(skb, dst);
 	if (dst->error)
 		return dst->error;
-	skb->protocol = htons(ETH_P_IPV6);
-	ih->version = 6;
-	ih->nexthdr = IPPROTO_TCP;
-	ih->hop_limit = ip6_dst_hoplimit(dst);
-	ih->saddr = p->dst.v6;
-	ih->daddr = p->src.v6;
-	wlb_reset_tcp(skb, p);
 	ip6_local_out(net, NULL, skb);
 	return 0;
 }
 
-void wlb_reset_send(struct wlb_net *wn, const struct wlb_pkt *p)
+static void wlb_reset_build(struct sk_buff *skb, const struct wlb_pkt *p)
+{
+	skb_reset_network_header(skb);
+	if (p->v6) {
+		struct ipv6hdr *ih = skb_put_zero(skb, sizeof(*ih));
+
+		ih->version = 6;
+		ih->nexthdr = IPPROTO_TCP;
+		ih->hop_limit = IPDEFTTL;
+		ih->payload_len = htons(sizeof(struct tcphdr));
+		ih->saddr = p->dst.v6;
+		ih->daddr = p->src.v6;
+		skb->protocol = htons(ETH_P_IPV6);
+	} else {
+		struct iphdr *ih = skb_put_zero(skb, sizeof(*ih));
+
+		ih->version = 4;
+		ih->ihl = sizeof(*ih) / 4;
+		ih->tot_len = htons(sizeof(*ih) + sizeof(struct tcphdr));
+		ih->frag_off = htons(IP_DF);
+		ih->ttl = IPDEFTTL;
+		ih->protocol = IPPROTO_TCP;
+		ih->saddr = p->dst.v4;
+		ih->daddr = p->src.v4;
+		ip_send_check(ih);
+		skb->protocol = htons(ETH_P_IP);
+	}
+	wlb_reset_tcp(skb, p);
+}
+
+/* The way that the answer came. */
+static int wlb_reset_out(struct net *net, struct sk_buff *skb,
+			 const struct wlb_pkt *p, const struct wlb_outer *o)
+{
+	struct wlb_tunnel tunnel = { .has_from = true, .v6 = p->v6 };
+
+	if (!o)
+		return p->v6 ? wlb_reset_out6(net, skb, p) :
+			       wlb_reset_out4(net, skb, p);
+	tunnel.to = o->src;
+	tunnel.from = o->dst;
+	tunnel.via = o->via;
+	return wlb_tunnel_send(net, skb, &tunnel, 0);
+}
+
+void wlb_reset_send(struct wlb_net *wn, const struct wlb_pkt *p,
+		    const struct wlb_outer *o)
 {
 	struct sk_buff *skb;
 	int err = -ENOMEM;
 
-	skb = alloc_skb(LL_MAX_HEADER + sizeof(struct ipv6hdr) +
+	skb = alloc_skb(WLB_TUNNEL_HEADROOM + sizeof(struct ipv6hdr) +
 			sizeof(struct tcphdr), GFP_ATOMIC);
 	if (skb) {
-		skb_reserve(skb, LL_MAX_HEADER);
-		skb_reset_network_header(skb);
+		skb_reserve(skb, WLB_TUNNEL_HEADROOM);
+		wlb_reset_build(skb, p);
 		/* the flow that conntrack knows is the client's with the server */
 		nf_ct_set(skb, NULL, IP_CT_UNTRACKED);
 		__this_cpu_write(wlb_resetting, true);
-		err = p->v6 ? wlb_reset_out6(wn->net, skb, p) :
-			      wlb_reset_out4(wn->net, skb, p);
+		err = wlb_reset_out(wn->net, skb, p, o);
 		__this_cpu_write(wlb_resetting, false);
 		if (err)
 			kfree_skb(skb);

@@ -12,6 +12,8 @@ static const struct nla_policy wlb_served_policy[WLB_SERVED_A_MAX + 1] = {
 	[WLB_SERVED_A_LOCAL] = { .type = NLA_BINARY, .len = 16 },
 	[WLB_SERVED_A_FROM] = NLA_POLICY_NESTED(wlb_prefix_policy),
 	[WLB_SERVED_A_BUSY] = { .type = NLA_REJECT },
+	[WLB_SERVED_A_RETURN] = NLA_POLICY_MAX(NLA_U8, __WLB_RETURN_MAX - 1),
+	[WLB_SERVED_A_VIA] = NLA_POLICY_MAX(NLA_U8, __WLB_VIA_MAX - 1),
 };
 
 struct wlb_served *wlb_rep_served(struct wlb_rep *rep,
@@ -85,7 +87,39 @@ static int wlb_served_parse(struct wlb_rep *rep, const struct nlattr *nest,
 				    "local: must not be the origin's address");
 		return -EINVAL;
 	}
+	if (tb[WLB_SERVED_A_RETURN])
+		s->ret = nla_get_u8(tb[WLB_SERVED_A_RETURN]);
+	if (tb[WLB_SERVED_A_VIA]) {
+		s->via = nla_get_u8(tb[WLB_SERVED_A_VIA]);
+		if (s->ret == WLB_RETURN_NAT) {
+			NL_SET_ERR_MSG_ATTR(extack, tb[WLB_SERVED_A_VIA],
+					    "via: only with return spoof or tunnel");
+			return -EINVAL;
+		}
+	}
+	if (s->ret == WLB_RETURN_SPOOF && s->servers.n > 1) {
+		NL_SET_ERR_MSG_ATTR(extack, tb[WLB_SERVED_A_RETURN],
+				    "return: spoof allows one server address per object");
+		return -EINVAL;
+	}
+	rep->returns |= 1U << s->ret;
 	return wlb_nla_prefixes(nest, WLB_SERVED_A_FROM, &s->from, extack);
+}
+
+const struct wlb_served *wlb_rep_spoofer(const struct wlb_rep *rep,
+					 const union wlb_addr *local, bool v6,
+					 u16 port)
+{
+	const struct wlb_index_entry *e;
+
+	wlb_index_for_each(e, &rep->locals, local, v6) {
+		const struct wlb_served *s = &rep->served[e->object];
+
+		if (s->ret == WLB_RETURN_SPOOF &&
+		    wlb_ports_has(&s->servers.ports, port))
+			return s;
+	}
+	return NULL;
 }
 
 static int wlb_rep_index(struct wlb_rep *rep, struct netlink_ext_ack *extack)
@@ -109,6 +143,15 @@ static int wlb_rep_index(struct wlb_rep *rep, struct netlink_ext_ack *extack)
 					       "served: a server and port are served twice");
 				return -EINVAL;
 			}
+		}
+		for (j = 0; rep->served[i].ret == WLB_RETURN_SPOOF &&
+			    j < s->ports.n; j++) {
+			if (!wlb_rep_spoofer(rep, &rep->served[i].local, s->v6,
+					     s->ports.port[j]))
+				continue;
+			NL_SET_ERR_MSG(extack,
+				       "served: two that spoof share a local address and port");
+			return -EINVAL;
 		}
 		for (k = 0; k < s->n; k++)
 			wlb_index_add(&rep->index, &s->addr[k], s->v6, i);
@@ -184,7 +227,10 @@ int wlb_served_put(struct sk_buff *msg, const struct wlb_served *served)
 	    wlb_put_addr(msg, WLB_SERVED_A_LOCAL, &served->local,
 			 served->servers.v6) ||
 	    wlb_put_prefixes(msg, WLB_SERVED_A_FROM, &served->from) ||
-	    nla_put_u8(msg, WLB_SERVED_A_BUSY, READ_ONCE(served->busy)))
+	    nla_put_u8(msg, WLB_SERVED_A_BUSY, READ_ONCE(served->busy)) ||
+	    nla_put_u8(msg, WLB_SERVED_A_RETURN, served->ret) ||
+	    (served->ret != WLB_RETURN_NAT &&
+	     nla_put_u8(msg, WLB_SERVED_A_VIA, served->via)))
 		return -EMSGSIZE;
 	nla_nest_end(msg, nest);
 	return 0;

@@ -24,7 +24,7 @@ static void wlb_sg_clone_to(struct wlb_net *wn, const struct wlb_origin *origin,
 	struct sk_buff *clone;
 
 	/* a SYN is small: one allocation with room for what comes in front */
-	clone = skb_copy_expand(skb, WLB_CLONE_HEADROOM, 0, GFP_ATOMIC);
+	clone = skb_copy_expand(skb, WLB_TUNNEL_HEADROOM, 0, GFP_ATOMIC);
 	if (!clone)
 		goto failed;
 	/* its way is its own: it may be held after the SYN's device is gone */

@@ -24,6 +24,7 @@ static const struct nla_policy wlb_cg_policy[WLB_CG_A_MAX + 1] = {
 	[WLB_CG_A_T_ESTABLISHED] = NLA_POLICY_MIN(NLA_U32, 1),
 	[WLB_CG_A_T_CLOSING] = NLA_POLICY_MIN(NLA_U32, 1),
 	[WLB_CG_A_T_RESET] = NLA_POLICY_MIN(NLA_U32, 1),
+	[WLB_CG_A_RETURNS] = NLA_POLICY_RANGE(NLA_U32, 1, WLB_RETURN_ALL),
 };
 
 static const struct nla_policy wlb_service_policy[WLB_SERVICE_A_MAX + 1] = {
@@ -116,6 +117,8 @@ static int wlb_cg_settings(struct wlb_cg *cg, const struct nlattr *nest,
 		cg->max_flows = nla_get_u32(tb[WLB_CG_A_MAX_FLOWS]);
 	if (tb[WLB_CG_A_CLIENT_QUOTA])
 		cg->client_quota = nla_get_u32(tb[WLB_CG_A_CLIENT_QUOTA]);
+	if (tb[WLB_CG_A_RETURNS])
+		cg->returns = nla_get_u32(tb[WLB_CG_A_RETURNS]);
 	for (i = 0; i < ARRAY_SIZE(timeouts); i++) {
 		err = wlb_timeout(tb[timeouts[i].attr],
 				  (void *)&cg->timeouts + timeouts[i].field,
@@ -213,6 +216,7 @@ struct wlb_cg *wlb_cg_build(struct genl_info *info)
 		return ERR_PTR(-ENOMEM);
 	cg->max_flows = WLB_MAX_FLOWS_DEFAULT;
 	cg->client_quota = 4096;
+	cg->returns = WLB_RETURN_ALL;
 	cg->timeouts = (struct wlb_timeouts){
 		.racing = 70, .tombstone = 70, .established = 7440,
 		.closing = 60, .reset = 10,
@@ -277,7 +281,8 @@ int wlb_cg_put(struct sk_buff *msg, const struct wlb_cg *cg)
 	    nla_put_u32(msg, WLB_CG_A_T_TOMBSTONE, cg->timeouts.tombstone) ||
 	    nla_put_u32(msg, WLB_CG_A_T_ESTABLISHED, cg->timeouts.established) ||
 	    nla_put_u32(msg, WLB_CG_A_T_CLOSING, cg->timeouts.closing) ||
-	    nla_put_u32(msg, WLB_CG_A_T_RESET, cg->timeouts.reset))
+	    nla_put_u32(msg, WLB_CG_A_T_RESET, cg->timeouts.reset) ||
+	    nla_put_u32(msg, WLB_CG_A_RETURNS, cg->returns))
 		return -EMSGSIZE;
 	nla_nest_end(msg, nest);
 	return 0;

@@ -17,6 +17,7 @@
 
 #define WLB_TCPOPT_EOL		0
 #define WLB_TCPOPT_NOP		1
+#define WLB_TCPOPT_MSS		2
 #define WLB_TCPOPT_MD5		19	/* RFC 2385 */
 #define WLB_TCPOPT_AO		29	/* RFC 5925 */
 #define WLB_TCPOPT_FASTOPEN	34	/* RFC 7413 */
@@ -156,6 +157,20 @@ static inline void wlb_opts_scan(const u8 *opt, unsigned int len, u16 exid,
 		off += (unsigned int)n;
 	}
 	o->malformed = n < 0;
+}
+
+/* The two bytes of the MSS that the @len bytes of options at @opt name, or NULL. */
+static inline u8 *wlb_opts_mss(u8 *opt, unsigned int len)
+{
+	unsigned int off = 0;
+	int n;
+
+	while ((n = wlb_opt_len(opt + off, len - off)) > 0) {
+		if (opt[off] == WLB_TCPOPT_MSS && n == 4)
+			return opt + off + 2;
+		off += (unsigned int)n;
+	}
+	return NULL;
 }
 
 /*

@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The client's gateway, inwards, before connection tracking (PRE_ROUTING): FIG
+ * 5A, 5B and 5C for answers, FIG 6 for the rest. What a replica has sent, under
+ * its own address or encapsulated, becomes the server's.
+ */
+#include "conf.h"
+#include "crack.h"
+#include "flow.h"
+#include "race.h"
+#include "reset.h"
+
+/* A packet from the far side; @o is NULL unless it came encapsulated. */
+struct wlb_far {
+	struct wlb_pkt p;
+	const struct wlb_outer *o;
+	const union wlb_addr *from;	/* who really sent it */
+	struct wlb_flow_key key;
+	u32 hash;
+};
+
+static __always_inline void wlb_far_init(struct wlb_far *a,
+					 const struct wlb_table *t,
+					 const struct wlb_outer *o)
+{
+	a->o = o;
+	a->from = o ? &o->src : &a->p.src;
+	a->key.client = &a->p.dst;
+	a->key.client_port = a->p.th.dest;
+	a->key.server_port = a->p.th.source;
+	a->key.v6 = a->p.v6;
+	a->hash = wlb_flow_hash(t, &a->key);
+}
+
+static __always_inline bool wlb_far_server(const struct wlb_far *a,
+					   const struct wlb_flow *f)
+{
+	return wlb_addr_eq(wlb_flow_server(f, a->p.v6), &a->p.src, a->p.v6);
+}
+
+/*
+ * The flow that an answer is about. Several flows of a client port may await
+ * one from this address (two servers, one replica): the acknowledged sequence
+ * number tells them apart; what is encapsulated names the server itself.
+ */
+static struct wlb_flow *wlb_flow_answered(struct wlb_table *t,
+					  const struct wlb_far *a)
+{
+	struct wlb_flow *f, *by_addr = NULL, *any = NULL;
+	u32 isn = ntohl(a->p.th.ack_seq) - 1;
+
+	if (a->o)
+		return wlb_flow_to_server(t, a->hash, &a->key, &a->p.src);
+	wlb_flow_for_each(f, t, a->hash, &a->key) {
+		if (a->p.th.ack && READ_ONCE(f->fsm.isn) == isn)
+			return f;
+		if (wlb_flow_won_by(f, a->from, a->p.v6) || wlb_far_server(a, f))
+			by_addr = f;
+		any = f;
+	}
+	return by_addr ?: any;
+}
+
+/* The winner sends all but its answer under the server's address: FIG 6B. */
+static __always_inline bool wlb_flow_spoofed(const struct wlb_flow *f)
+{
+	const struct wlb_peer *peer = wlb_flow_winner(f);
+
+	return peer && peer->ret == WLB_RETURN_SPOOF;
+}
+
+static enum wlb_from wlb_answerer(const struct wlb_cg *cg,
+				  const struct wlb_flow *f,
+				  const struct wlb_far *a)
+{
+	const struct wlb_service *service;
+
+	if (!a->o && wlb_far_server(a, f))
+		return wlb_flow_spoofed(f) &&
+		       !(a->p.th.syn && a->p.th.ack) ? WLB_FROM_WINNER :
+						       WLB_FROM_SERVER;
+	if (wlb_flow_won_by(f, a->from, a->p.v6))
+		return WLB_FROM_WINNER;
+	service = wlb_cg_service(cg, ntohs(a->p.th.source));
+	if (service && (service->any_replica ||
+			wlb_prefixes_match(&service->replicas, a->from,
+					   a->p.v6)))
+		return WLB_FROM_REPLICA;
+	return WLB_FROM_STRANGER;
+}
+
+static void wlb_answer_nonce(const struct wlb_opts *opts, struct wlb_seg *seg)
+{
+	/* a mirrored tag of the SYN proves nothing */
+	seg->has_nonce = opts->tags && opts->tag.state == WLB_TAG_ANSWER;
+	seg->nonce = opts->tag.nonce;
+}
+
+/*
+ * The peer of a replica that answers so. An encapsulated answer says by its tag
+ * which mode it begins; without one everything goes by tunnel, which a replica
+ * takes in both.
+ */
+static struct wlb_peer *wlb_answer_peer(struct wlb_net *wn,
+					const struct wlb_far *a,
+					const struct wlb_opts *opts)
+{
+	u8 ret = WLB_RETURN_NAT, via = 0;
+
+	if (a->o) {
+		bool spoofs = opts->tags && opts->tag.state == WLB_TAG_ANSWER &&
+			      (opts->tag.offers & WLB_OFFER_SPOOF);
+
+		ret = spoofs ? WLB_RETURN_SPOOF : WLB_RETURN_TUNNEL;
+		via = a->o->via;
+	}
+	return wlb_peer_get(wn->peers, a->from, a->p.v6, ret, via);
+}
+
+/* The winner's packet becomes the server's. */
+static __always_inline unsigned int wlb_carry_in(struct wlb_net *wn,
+						 struct sk_buff *skb,
+						 struct wlb_far *a,
+						 const struct wlb_flow *f)
+{
+	const bool raw = !a->o && wlb_far_server(a, f);
+	int err = 0;
+
+	if (a->o)
+		err = wlb_crack(skb, &a->p, a->o, NULL);
+	else if (!raw)
+		err = wlb_pkt_set_addr(skb, &a->p, true,
+				       wlb_flow_server(f, a->p.v6));
+	if (err) {
+		wlb_count(wn, err == -EBADMSG ? WLB_STAT_tunnel_congested :
+						WLB_STAT_translate_failed);
+		return NF_DROP;
+	}
+	wlb_count(wn, a->o ? WLB_STAT_tunnelled_in :
+		  raw ? WLB_STAT_passed_in : WLB_STAT_translated_in);
+	return NF_ACCEPT;
+}
+
+/* Ours has done its work, and a mirrored one confuses. */
+static int wlb_answer_untag(struct wlb_net *wn, struct sk_buff *skb,
+			    const struct wlb_pkt *p, const struct wlb_opts *opts)
+{
+	if (!opts->tags)
+		return 0;
+	if (opts->tag.state != WLB_TAG_ANSWER)
+		wlb_count(wn, WLB_STAT_answer_mirrored);
+	return wlb_pkt_retag(skb, p, NULL);
+}
+
+/* What nobody carries on: a raw packet passes as it came, no other does. */
+static unsigned int wlb_far_alien(struct wlb_net *wn, const struct wlb_far *a,
+				  enum wlb_stat stat)
+{
+	if (!a->o)
+		return NF_ACCEPT;
+	wlb_count(wn, stat);
+	return NF_DROP;
+}
+
+/*
+ * A segment that may change a flow's state, from the far side. The winner's
+ * peer is made before the state machine is asked, which cannot be asked twice.
+ */
+static unsigned int wlb_cg_far_control(struct wlb_net *wn,
+				       const struct wlb_cg *cg,
+				       struct sk_buff *skb, struct wlb_far *a)
+{
+	struct wlb_pkt *p = &a->p;
+	bool synack = p->th.syn && p->th.ack;
+	enum wlb_verdict verdict = WLB_PASS;
+	struct wlb_opts opts = {};
+	struct wlb_table *t = wn->table;
+	struct wlb_peer *peer = NULL;
+	u8 buf[WLB_TCP_HDR_MAX];
+	int stat = WLB_NO_STAT;
+	enum wlb_from from;
+	struct wlb_flow *f;
+	struct wlb_seg seg;
+	unsigned int out;
+	bool racing;
+	u32 syn_us;
+
+	if (!wlb_flow_answered(t, a) || !wlb_pkt_sane(p))
+		return wlb_far_alien(wn, a, WLB_STAT_tunnel_no_flow);
+	if (!wlb_pkt_csum_ok(skb, p)) {
+		wlb_count(wn, WLB_STAT_answer_bad_checksum);
+		return a->o ? NF_DROP : NF_ACCEPT;
+	}
+	wlb_pkt_seg(p, &seg);
+	if (synack) {
+		wlb_pkt_options(skb, p, buf, &opts);
+		wlb_answer_nonce(&opts, &seg);
+	}
+
+	wlb_flow_lock(t, a->hash);
+	f = wlb_flow_answered(t, a);
+	if (!f)
+		goto unlock;
+	from = wlb_answerer(cg, f, a);
+	racing = f->fsm.state == WLB_FLOW_RACING;
+	syn_us = f->fsm.syn_us;
+	if (synack && from == WLB_FROM_REPLICA && wlb_fsm_may_win(&f->fsm, &seg)) {
+		peer = wlb_answer_peer(wn, a, &opts);
+		if (!peer) {
+			/* the replica repeats its answer in a second */
+			stat = WLB_STAT_translate_failed;
+			verdict = WLB_DROP;
+			goto unlock;
+		}
+	}
+	verdict = wlb_fsm_segment(&f->fsm, &seg, from, &stat);
+	if (verdict == WLB_WIN) {
+		rcu_assign_pointer(f->winner, peer);
+		peer = NULL;
+	}
+	if (racing && f->fsm.state != WLB_FLOW_RACING)
+		wlb_flow_settled(t, f);
+	if (verdict == WLB_WIN || verdict == WLB_WIN_SERVER ||
+	    verdict == WLB_RESET)
+		wlb_race_answer(wn, f, a->hash, a->from, verdict != WLB_RESET,
+				syn_us);
+	if (verdict == WLB_CARRY || verdict == WLB_WIN ||
+	    (racing && f->fsm.state == WLB_FLOW_TOMBSTONE))
+		wlb_flow_touch(f, wlb_fsm_timeout(&f->fsm, &cg->timeouts));
+unlock:
+	wlb_flow_unlock(t, a->hash);
+	wlb_peer_put(peer);
+	if (stat != WLB_NO_STAT)
+		wlb_count(wn, stat);
+
+	switch (verdict) {
+	case WLB_CARRY:
+	case WLB_WIN:
+		out = wlb_carry_in(wn, skb, a, f);
+		break;
+	case WLB_RESET:
+		wlb_reset_send(wn, p, a->o);
+		return NF_DROP;
+	case WLB_DROP:
+		return NF_DROP;
+	default:
+		if (a->o)
+			return stat == WLB_NO_STAT ?
+			       wlb_far_alien(wn, a, WLB_STAT_tunnel_stray) :
+			       NF_DROP;
+		out = NF_ACCEPT;
+	}
+	if (out == NF_ACCEPT && f && wlb_answer_untag(wn, skb, p, &opts))
+		return NF_DROP;
+	return out;
+}
+
+/* A segment of a flow that a replica has won, and nothing but data. */
+static __always_inline unsigned int wlb_cg_far_data(struct wlb_net *wn,
+						    const struct wlb_cg *cg,
+						    struct sk_buff *skb,
+						    struct wlb_far *a,
+						    struct wlb_flow *f)
+{
+	struct wlb_seg seg;
+
+	if (READ_ONCE(f->fsm.state) != WLB_FLOW_WON || !wlb_pkt_sane(&a->p) ||
+	    (READ_ONCE(f->fsm.flags) & WLB_FSM_REOPEN))
+		return wlb_cg_far_control(wn, cg, skb, a);
+	wlb_pkt_seg(&a->p, &seg);
+	wlb_fsm_track(&f->fsm, &seg, WLB_DIR_SERVER);
+	wlb_flow_touch(f, cg->timeouts.established);
+	return wlb_carry_in(wn, skb, a, f);
+}
+
+/*
+ * FIG 5B, 5C and 6C: is it in the name of a server, for a client's port that
+ * has spoken to that server? Any other tunnel through us is none of ours.
+ */
+static unsigned int wlb_cg_tunnelled(struct wlb_net *wn, const struct wlb_cg *cg,
+				     struct sk_buff *skb, bool v6)
+{
+	struct wlb_outer o;
+	struct wlb_flow *f;
+	struct wlb_far a;
+
+	if (!(cg->returns & ~(1U << WLB_RETURN_NAT)) ||
+	    !wlb_crack_outer(skb, v6, &o) ||
+	    wlb_crack_inner(skb, v6, &o, &a.p) <= 0 ||
+	    !wlb_addr_eq(&a.p.dst, &o.dst, v6) ||
+	    !wlb_portmap_has(&cg->map, a.p.th.source))
+		return NF_ACCEPT;
+	wlb_far_init(&a, wn->table, &o);
+	if (wlb_pkt_flags(&a.p) & WLB_TCP_CONTROL)
+		return wlb_cg_far_control(wn, cg, skb, &a);
+	f = wlb_flow_to_server(wn->table, a.hash, &a.key, &a.p.src);
+	if (!f)
+		return wlb_far_alien(wn, &a, WLB_STAT_tunnel_no_flow);
+	if (!wlb_flow_won_by(f, a.from, v6))
+		return wlb_far_alien(wn, &a, WLB_STAT_tunnel_stray);
+	return wlb_cg_far_data(wn, cg, skb, &a, f);
+}
+
+static __always_inline unsigned int wlb_cg_in(struct wlb_net *wn,
+					      struct sk_buff *skb,
+					      const bool v6)
+{
+	const struct wlb_cg *cg = rcu_dereference(wn->cg);
+	struct wlb_flow *f;
+	struct wlb_far a;
+	int ok;
+
+	if (!cg)
+		return NF_ACCEPT;
+	ok = wlb_pkt_parse(skb, 0, v6, &a.p);
+	if (!ok)
+		return wlb_cg_tunnelled(wn, cg, skb, v6);
+	if (ok < 0 || !wlb_portmap_has(&cg->map, a.p.th.source))
+		return NF_ACCEPT;
+	wlb_far_init(&a, wn->table, NULL);
+	if (wlb_pkt_flags(&a.p) & WLB_TCP_CONTROL)
+		return wlb_cg_far_control(wn, cg, skb, &a);
+
+	wlb_flow_for_each(f, wn->table, a.hash, &a.key) {
+		u8 state = READ_ONCE(f->fsm.state);
+
+		if (wlb_flow_won_by(f, &a.p.src, v6))
+			return wlb_cg_far_data(wn, cg, skb, &a, f);
+		if (!wlb_far_server(&a, f))
+			continue;
+		if (wlb_flow_spoofed(f))
+			return wlb_cg_far_data(wn, cg, skb, &a, f);
+		if (state != WLB_FLOW_RACING && state != WLB_FLOW_TOMBSTONE)
+			return wlb_cg_far_control(wn, cg, skb, &a);
+	}
+	return NF_ACCEPT;
+}
+
+unsigned int wlb_cg_in4(void *priv, struct sk_buff *skb,
+			const struct nf_hook_state *state)
+{
+	return wlb_cg_in(priv, skb, false);
+}
+
+unsigned int wlb_cg_in6(void *priv, struct sk_buff *skb,
+			const struct nf_hook_state *state)
+{
+	return wlb_cg_in(priv, skb, true);
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What a replica sends under the server's address, behind its own firewall and
+ * NAT (POST_ROUTING): FIG 4B, op 442, and FIG 4C, op 462. Whatever has that
+ * address as its source belongs to a connection that began with a clone: nobody
+ * else reaches it here.
+ */
+#include <linux/slab.h>
+
+#include "conf.h"
+#include "reply.h"
+#include "tunnel.h"
+
+#define WLB_NONCE_SLOTS	16384
+
+/* Upper half: of the hash; then the nonce; lowest bit: used. */
+struct wlb_nonces {
+	siphash_key_t key;
+	u64 slot[WLB_NONCE_SLOTS];
+};
+
+struct wlb_nonces *wlb_nonces_alloc(void)
+{
+	struct wlb_nonces *nonces = kvzalloc(sizeof(*nonces),
+					     GFP_KERNEL_ACCOUNT);
+
+	if (nonces)
+		get_random_bytes(&nonces->key, sizeof(nonces->key));
+	return nonces;
+}
+
+void wlb_nonces_free(struct wlb_nonces *nonces)
+{
+	kvfree(nonces);
+}
+
+static u64 wlb_nonce_hash(const struct wlb_nonces *nonces,
+			  const union wlb_addr *client, __be16 client_port,
+			  const union wlb_addr *server, __be16 server_port,
+			  bool v6)
+{
+	struct {
+		union wlb_addr client, server;
+		__be16 port[2];
+		u32 zero;
+	} __aligned(8) key = {};
+
+	memcpy(&key.client, client, wlb_addr_len(v6));
+	memcpy(&key.server, server, wlb_addr_len(v6));
+	key.port[0] = client_port;
+	key.port[1] = server_port;
+	return siphash(&key, sizeof(key), &nonces->key);
+}
+
+void wlb_nonce_note(struct wlb_nonces *nonces, const struct wlb_pkt *p,
+		    u16 nonce)
+{
+	u64 hash = wlb_nonce_hash(nonces, &p->src, p->th.source, &p->dst,
+				  p->th.dest, p->v6);
+
+	WRITE_ONCE(nonces->slot[hash % WLB_NONCE_SLOTS],
+		   (hash & GENMASK_ULL(63, 32)) | (u32)nonce << 1 | 1);
+}
+
+/* Of the race that the answer @p belongs to. */
+static bool wlb_nonce_find(const struct wlb_nonces *nonces,
+			   const struct wlb_pkt *p, u16 *nonce)
+{
+	u64 hash = wlb_nonce_hash(nonces, &p->dst, p->th.dest, &p->src,
+				  p->th.source, p->v6);
+	u64 slot = READ_ONCE(nonces->slot[hash % WLB_NONCE_SLOTS]);
+
+	*nonce = slot >> 1;
+	return (slot & 1) && slot >> 32 == hash >> 32;
+}
+
+/*
+ * The answer names its mode and its race. No room for the tag, or a nonce
+ * forgotten: it goes without.
+ */
+static int wlb_answer_prepare(struct wlb_net *wn, struct sk_buff *skb,
+			      struct wlb_pkt *p, const struct wlb_served *served,
+			      unsigned int mtu)
+{
+	struct wlb_tag tag = {
+		.state = WLB_TAG_ANSWER, .offers = 1U << served->ret,
+	};
+	unsigned int headers = (p->v6 ? sizeof(struct ipv6hdr) :
+					sizeof(struct iphdr)) + WLB_TCP_HDR_LEN;
+
+	if (!wlb_pkt_sane(p))
+		return -EINVAL;
+	/* what the client's gateway puts around the client's data */
+	if (served->ret == WLB_RETURN_TUNNEL &&
+	    wlb_pkt_clamp_mss(skb, p, mtu - headers))
+		return -ENOMEM;
+	if (wlb_pkt_hlen(p) + WLB_TAG_LEN > WLB_TCP_HDR_MAX ||
+	    !wlb_nonce_find(wn->nonces, p, &tag.nonce))
+		return 0;
+	return wlb_pkt_insert_tag(skb, p, &tag);
+}
+
+static unsigned int wlb_reply(struct wlb_net *wn, struct sk_buff *skb,
+			      struct wlb_pkt *p, const struct wlb_served *served)
+{
+	const struct net_device *dev = skb_dst(skb)->dev;
+	bool answer = p->th.syn && p->th.ack;
+	struct wlb_tunnel tunnel = {
+		.to = p->dst, .from = served->local, .has_from = true,
+		.v6 = p->v6, .via = served->via,
+	};
+	unsigned int mtu;
+
+	if ((served->ret == WLB_RETURN_SPOOF && !answer) ||
+	    (dev->flags & IFF_LOOPBACK))
+		return NF_ACCEPT;
+	/*
+	 * Not the route's: outside and inside have one destination, and what
+	 * its route has learned is what the inside may have.
+	 */
+	mtu = max(READ_ONCE(dev->mtu), (unsigned int)IPV6_MIN_MTU) -
+	      wlb_tunnel_overhead(p->v6, served->via);
+	if (answer) {
+		if (wlb_answer_prepare(wn, skb, p, served, mtu))
+			goto failed;
+	} else if (!wlb_tunnel_fits(skb, p->v6, mtu)) {
+		wlb_tunnel_too_big(skb, p->v6, mtu);
+		wlb_count(wn, WLB_STAT_reply_too_big);
+		return NF_DROP;
+	}
+	if (wlb_tunnel_push(skb, &tunnel, wlb_tunnel_tos(skb, p->v6)))
+		goto failed;
+	if (!p->v6)
+		IPCB(skb)->flags |= IPSKB_FORWARDED;
+	wlb_count(wn, answer ? WLB_STAT_answer_encapsulated :
+			       WLB_STAT_reply_encapsulated);
+	return NF_ACCEPT;
+
+failed:
+	wlb_count(wn, WLB_STAT_reply_failed);
+	return NF_DROP;
+}
+
+static __always_inline unsigned int wlb_reply_hook(struct wlb_net *wn,
+						   struct sk_buff *skb,
+						   const bool v6)
+{
+	struct wlb_rep *rep = rcu_dereference(wn->rep);
+	const struct wlb_served *served;
+	struct wlb_pkt p;
+
+	if (!rep || !(rep->returns & ~(1U << WLB_RETURN_NAT)) ||
+	    wlb_pkt_parse(skb, 0, v6, &p) <= 0)
+		return NF_ACCEPT;
+	served = wlb_rep_served(rep, &p.src, v6, ntohs(p.th.source));
+	if (!served || served->ret == WLB_RETURN_NAT)
+		return NF_ACCEPT;
+	return wlb_reply(wn, skb, &p, served);
+}
+
+unsigned int wlb_replica_reply4(void *priv, struct sk_buff *skb,
+				const struct nf_hook_state *state)
+{
+	return wlb_reply_hook(priv, skb, false);
+}
+
+unsigned int wlb_replica_reply6(void *priv, struct sk_buff *skb,
+				const struct nf_hook_state *state)
+{
+	return wlb_reply_hook(priv, skb, true);
+}
