@@ -7,6 +7,7 @@
 #include "conf.h"
 #include "crack.h"
 #include "flow.h"
+#include "icmp.h"
 #include "race.h"
 #include "reset.h"
 
@@ -301,6 +302,65 @@ static unsigned int wlb_cg_tunnelled(struct wlb_net *wn, const struct wlb_cg *cg
 	return wlb_cg_far_data(wn, cg, skb, &a, f);
 }
 
+/*
+ * An error about what we have sent to a winner. About a translated packet, it is
+ * the client's to know; about a tunnel it is ours, and the client learns of it
+ * by its next packet.
+ */
+static unsigned int wlb_cg_icmp_in(struct wlb_net *wn, struct sk_buff *skb,
+				   const union wlb_addr *from,
+				   const struct wlb_quote *q)
+{
+	struct wlb_flow_key key = {
+		.client = &q->src, .client_port = q->sport,
+		.server_port = q->dport, .v6 = q->v6,
+	};
+	struct wlb_icmp_change c = {};
+	struct wlb_flow *f;
+	int err;
+
+	if (q->proto != IPPROTO_TCP) {
+		if (!wlb_peer_tunnelled(wn->peers, &q->dst, q->v6))
+			return NF_ACCEPT;
+		if (q->too_big)
+			wlb_icmp_learn(wn->net, skb, q, q->mtu);
+		wlb_count(wn, WLB_STAT_icmp_tunnel);
+		return NF_DROP;
+	}
+	wlb_flow_for_each(f, wn->table, wlb_flow_hash(wn->table, &key), &key)
+		if (wlb_flow_won_by(f, &q->dst, q->v6))
+			break;
+	if (!f)
+		return NF_ACCEPT;
+	c.quoted_dst = wlb_flow_server(f, q->v6);
+	if (wlb_addr_eq(from, &q->dst, q->v6))
+		c.src = c.quoted_dst;
+	err = wlb_icmp_change(skb, q, &c);
+	if (err) {
+		wlb_count(wn, err == -EBADMSG ? WLB_STAT_icmp_bad_checksum :
+						WLB_STAT_translate_failed);
+		return NF_DROP;
+	}
+	wlb_count(wn, WLB_STAT_icmp_in);
+	return NF_ACCEPT;
+}
+
+/* Neither TCP nor a fragment. */
+static unsigned int wlb_cg_other(struct wlb_net *wn, const struct wlb_cg *cg,
+				 struct sk_buff *skb, bool v6)
+{
+	union wlb_addr from;
+	struct wlb_quote q;
+
+	if (!wlb_icmp_quote(skb, v6, &q))
+		return wlb_cg_tunnelled(wn, cg, skb, v6);
+	if (v6)
+		from.v6 = ipv6_hdr(skb)->saddr;
+	else
+		from.v4 = ip_hdr(skb)->saddr;
+	return wlb_cg_icmp_in(wn, skb, &from, &q);
+}
+
 static __always_inline unsigned int wlb_cg_in(struct wlb_net *wn,
 					      struct sk_buff *skb,
 					      const bool v6)
@@ -314,7 +374,7 @@ static __always_inline unsigned int wlb_cg_in(struct wlb_net *wn,
 		return NF_ACCEPT;
 	ok = wlb_pkt_parse(skb, 0, v6, &a.p);
 	if (!ok)
-		return wlb_cg_tunnelled(wn, cg, skb, v6);
+		return wlb_cg_other(wn, cg, skb, v6);
 	if (ok < 0 || !wlb_portmap_has(&cg->map, a.p.th.source))
 		return NF_ACCEPT;
 	wlb_far_init(&a, wn->table, NULL);

@@ -7,6 +7,7 @@
  */
 #include "conf.h"
 #include "flow.h"
+#include "icmp.h"
 #include "race.h"
 #include "reset.h"
 #include "tunnel.h"
@@ -306,6 +307,53 @@ static unsigned int wlb_cg_client_control(struct wlb_net *wn,
 	return verdict == WLB_CARRY ? wlb_carry_out(wn, skb, p, f) : NF_ACCEPT;
 }
 
+/*
+ * An error of the client, or of a router before it, about what the winner has
+ * sent. In the modes spoof and tunnel the replica knows that packet as it is
+ * quoted.
+ */
+static unsigned int wlb_cg_icmp_out(struct wlb_net *wn, struct sk_buff *skb,
+				    bool v6)
+{
+	struct wlb_icmp_change c = {};
+	struct wlb_flow_key key;
+	struct wlb_pkt p = {};
+	struct wlb_peer *peer;
+	struct wlb_quote q;
+	struct wlb_flow *f;
+	int err;
+
+	if (!wlb_icmp_quote(skb, v6, &q) || q.proto != IPPROTO_TCP)
+		return NF_ACCEPT;
+	key = (struct wlb_flow_key){
+		.client = &q.dst, .client_port = q.dport,
+		.server_port = q.sport, .v6 = v6,
+	};
+	f = wlb_flow_to_server(wn->table, wlb_flow_hash(wn->table, &key), &key,
+			       &q.src);
+	peer = f ? wlb_flow_winner(f) : NULL;
+	if (!peer)
+		return NF_ACCEPT;
+	c.dst = &peer->addr;
+	if (peer->ret == WLB_RETURN_NAT)
+		c.quoted_src = &peer->addr;
+	err = wlb_icmp_change(skb, &q, &c);
+	if (!err) {
+		if (v6)
+			p.src.v6 = ipv6_hdr(skb)->saddr;
+		else
+			p.src.v4 = ip_hdr(skb)->saddr;
+		err = wlb_route_out(wn, peer, skb, &p);
+	}
+	if (err) {
+		wlb_count(wn, err == -EBADMSG ? WLB_STAT_icmp_bad_checksum :
+						WLB_STAT_translate_failed);
+		return NF_DROP;
+	}
+	wlb_count(wn, WLB_STAT_icmp_out);
+	return NF_ACCEPT;
+}
+
 /* FIG 2 and the client's half of FIG 6. */
 static __always_inline unsigned int wlb_cg_out(struct wlb_net *wn,
 					       struct sk_buff *skb,
@@ -323,9 +371,10 @@ static __always_inline unsigned int wlb_cg_out(struct wlb_net *wn,
 	if (!cg || wlb_reset_is_ours())
 		return NF_ACCEPT;
 	ok = wlb_pkt_parse(skb, 0, v6, &p);
-	if (ok <= 0) {
-		if (ok < 0)
-			wlb_count(wn, WLB_STAT_tcp_truncated);
+	if (!ok)
+		return wlb_cg_icmp_out(wn, skb, v6);
+	if (ok < 0) {
+		wlb_count(wn, WLB_STAT_tcp_truncated);
 		return NF_ACCEPT;
 	}
 	if (!wlb_portmap_has(&cg->map, p.th.dest))

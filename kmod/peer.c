@@ -82,6 +82,20 @@ out:
 	return peer;
 }
 
+bool wlb_peer_tunnelled(struct wlb_peers *peers, const union wlb_addr *addr,
+			bool v6)
+{
+	struct hlist_head *head =
+		&peers->heads[wlb_addr_hash(addr, v6) % WLB_PEER_HEADS];
+	struct wlb_peer *peer;
+
+	hlist_for_each_entry_rcu(peer, head, node)
+		if (peer->v6 == v6 && peer->ret != WLB_RETURN_NAT &&
+		    wlb_addr_eq(&peer->addr, addr, v6))
+			return true;
+	return false;
+}
+
 void wlb_peers_reap(struct wlb_peers *peers, bool now)
 {
 	struct hlist_node *next;

@@ -29,6 +29,10 @@ struct wlb_peer *wlb_peer_get(struct wlb_peers *peers,
 			      const union wlb_addr *addr, bool v6, u8 ret,
 			      u8 via);
 
+/* Is some peer at @addr sent to by tunnel? RCU. */
+bool wlb_peer_tunnelled(struct wlb_peers *peers, const union wlb_addr *addr,
+			bool v6);
+
 static inline void wlb_peer_put(struct wlb_peer *peer)
 {
 	/* never the last one: the table's own goes by wlb_peers_reap() only */

@@ -21,6 +21,7 @@
 
 #include "conf.h"
 #include "crack.h"
+#include "icmp.h"
 #include "pkt.h"
 #include "reply.h"
 #include "tunnel.h"
@@ -232,6 +233,23 @@ static unsigned int wlb_replica_translated(struct wlb_net *wn,
 	return NF_ACCEPT;
 }
 
+/*
+ * An error about a tunnel of ours to a client. Its route learns what is left for
+ * the packets inside; see reply.c.
+ */
+static unsigned int wlb_replica_icmp(struct wlb_net *wn,
+				     const struct wlb_rep *rep,
+				     struct sk_buff *skb,
+				     const struct wlb_quote *q)
+{
+	if (q->proto == IPPROTO_TCP || !q->too_big ||
+	    !wlb_rep_local(rep, &q->src, q->v6))
+		return NF_ACCEPT;
+	wlb_icmp_learn(wn->net, skb, q, q->mtu - wlb_quote_overhead(q));
+	wlb_count(wn, WLB_STAT_icmp_tunnel);
+	return NF_DROP;
+}
+
 /* Op 402 to 412. */
 static __always_inline unsigned int wlb_replica_hook(struct wlb_net *wn,
 						     struct sk_buff *skb,
@@ -239,9 +257,13 @@ static __always_inline unsigned int wlb_replica_hook(struct wlb_net *wn,
 {
 	struct wlb_rep *rep = rcu_dereference(wn->rep);
 	struct wlb_outer o;
+	struct wlb_quote q;
 
 	if (!rep)
 		return NF_ACCEPT;
+	if ((rep->returns & (1U << WLB_RETURN_TUNNEL)) &&
+	    wlb_icmp_quote(skb, v6, &q))
+		return wlb_replica_icmp(wn, rep, skb, &q);
 	if (wlb_crack_outer(skb, v6, &o))
 		return wlb_replica_tunnelled(wn, rep, skb, v6, &o);
 	if (rep->returns & (1U << WLB_RETURN_SPOOF))

@@ -9,6 +9,7 @@
 
 #include "conf.h"
 #include "hold.h"
+#include "icmp.h"
 #include "pkt.h"
 
 static void wlb_sg_clone_to(struct wlb_net *wn, const struct wlb_origin *origin,
@@ -113,6 +114,26 @@ static unsigned int wlb_sg_syn(struct wlb_net *wn, const struct wlb_sg *sg,
 	return NF_ACCEPT;
 }
 
+/*
+ * An error about a packet of the server's may be about one that a replica has
+ * sent under its address (FIG 6B): each gets a copy, and its sockets tell.
+ */
+static unsigned int wlb_sg_icmp(struct wlb_net *wn, const struct wlb_sg *sg,
+				struct sk_buff *skb, bool v6)
+{
+	const struct wlb_origin *origin;
+	struct wlb_quote q;
+	unsigned int i;
+
+	if (!wlb_icmp_quote(skb, v6, &q) || q.proto != IPPROTO_TCP || !q.too_big)
+		return NF_ACCEPT;
+	origin = wlb_sg_origin(sg, &q.src, v6, ntohs(q.sport));
+	for (i = 0; origin && i < origin->n_replicas; i++)
+		if (!wlb_icmp_relay(wn->net, skb, &q, &origin->replica[i].addr))
+			wlb_count(wn, WLB_STAT_icmp_relayed);
+	return NF_ACCEPT;
+}
+
 static __always_inline unsigned int wlb_sg_hook(struct wlb_net *wn,
 						struct sk_buff *skb,
 						const struct nf_hook_state *state,
@@ -120,9 +141,14 @@ static __always_inline unsigned int wlb_sg_hook(struct wlb_net *wn,
 {
 	const struct wlb_sg *sg = rcu_dereference(wn->sg);
 	struct wlb_pkt p;
+	int ok;
 
-	if (!sg || wlb_pkt_parse(skb, 0, v6, &p) <= 0 ||
-	    !wlb_portmap_has(&sg->map, p.th.dest) ||
+	if (!sg)
+		return NF_ACCEPT;
+	ok = wlb_pkt_parse(skb, 0, v6, &p);
+	if (!ok)
+		return wlb_sg_icmp(wn, sg, skb, v6);
+	if (ok < 0 || !wlb_portmap_has(&sg->map, p.th.dest) ||
 	    !wlb_pkt_is_syn(&p))
 		return NF_ACCEPT;
 	return wlb_sg_syn(wn, sg, skb, &p, state);

@@ -64,6 +64,8 @@ SMP = lab_files("test_smp")
 DEBUG = "tests/lab/debug"
 ADVERSE = [f"{DEBUG}/test_{name}.py" for name in ("churn", "faults", "netlink_fuzz")]
 CROWDS = [f"{DEBUG}/test_{name}.py" for name in ("storm", "flood")]
+# What several processors make worse; the rest asks one after the other.
+PARALLEL = [*SMP, *CROWDS, ADVERSE[0]]
 OTHERS = ["tests/lab", f"--ignore={DEBUG}", *(f"--ignore={f}" for f in CLIENT_GATEWAY + COUNTED)]
 FUZZERS = ("tag", "fsm", "packet", "crack", "value", "config", "netlink")
 
@@ -89,8 +91,8 @@ MACHINES = {
     "uml-lab": Machine("uml", ["-m", "2560"], [*OTHERS, f"--ignore={SMP[0]}", *COUNTED]),
     "uml-adverse": Machine("uml", ["-m", "2560"], ADVERSE, MANY),
     "uml-crowds": Machine("uml", ["-m", "3072", "-t", "7200"], CROWDS, MANY),
-    "smp": Machine("smp", ["-c", "4", "-m", "2048", "-t", "5400"], [*SMP, DEBUG], FEW),
-    "kcsan": Machine("kcsan", ["-c", "4", "-m", "2048", "-t", "5400"], [*SMP, DEBUG], FEW),
+    "smp": Machine("smp", ["-c", "4", "-m", "2048", "-t", "5400"], PARALLEL, FEW),
+    "kcsan": Machine("kcsan", ["-c", "4", "-m", "2048", "-t", "5400"], PARALLEL, FEW),
 }
 
 # How a kernel says that something is wrong, once it has said UP, as lab.sh has it say.

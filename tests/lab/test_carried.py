@@ -2,15 +2,14 @@
 """Flows that a replica has won, from the handshake to the end: real downloads and
 uploads, and what ends a flow. r1 wins all races here: the server answers late."""
 
-import hashlib
 import http.client
 import socket
-import threading
 import time
 
 import pytest
 
-from wlblab import kernel, packets, web, wlb
+from wlblab import firewall, kernel, packets, web, wlb
+from wlblab.bulk import both_ways
 from wlblab.ghosts import Counted
 from wlblab.host import wait_until
 from wlblab.packets import ACK, FIN, PSH, RST
@@ -48,57 +47,19 @@ def connect(net, family, port=80):
         return socket.create_connection((net.address["s", family], port), 10)
 
 
-def offloads(net, value):
-    for host, device in (("c1", "lan0"), ("cg", "lan0"), ("cg", "wan0"), ("r1", "wan0")):
-        net[host].run("ethtool", "-K", device, "tx", value, "tso", value, "gso", value,
-                      "gro", value)
-
-
-class Upload(threading.Thread):
-    """A server on r1 that takes all that one client sends, up to its half close; then
-    says what it was and sends the 10 MB."""
-
-    def __init__(self, net):
-        super().__init__()
-        with net["r1"].entered():
-            self._listener = socket.create_server(("", 8080), family=socket.AF_INET6,
-                                                  dualstack_ipv6=True)
-        self._listener.settimeout(30)
-        self.start()
-
-    def run(self):
-        with self._listener, self._listener.accept()[0] as sock:
-            sock.settimeout(30)
-            digest = hashlib.sha256()
-            while data := sock.recv(1 << 16):
-                digest.update(data)
-            sock.sendall(digest.digest())
-            sock.sendall(web.big_file().read_bytes())
-
-
 @pytest.mark.parametrize("offload", ["on", "off"])
 def test_both_ways(net, family, offload):
     """W80, W86: 10 MB up, half close, 10 MB down on one connection; large packets and
     checksums left to the devices, or neither. No packet with a bad checksum."""
-    offloads(net, offload)
+    net.offloads(offload)
     before, counted = bad_checksums(net), Counted(net.wlb("cg"))
-    big = web.big_file().read_bytes()
-    server = Upload(net)
-    with connect(net, family, 8080) as sock:
-        sock.sendall(big)
-        sock.shutdown(socket.SHUT_WR)
-        answer = bytearray()
-        while data := sock.recv(1 << 16):
-            answer += data
-    server.join()
-    offloads(net, "on")
-    assert answer[:32] == hashlib.sha256(big).digest(), "upload"
-    assert answer[32:] == big, "download"
+    both_ways(net["c1"], net.address["s", family], net["r1"], 8080)
+    net.offloads("on")
     assert bad_checksums(net) == before
     grown = counted.grown()
     assert grown["race_won_replica"] == 1 and "translate_failed" not in grown
     # Full size packets one by one, or fewer.
-    full = len(big) // 1440
+    full = web.BIG // 1440
     assert (grown["translated_in"] > full) == (grown["translated_out"] > full) == (
         offload == "off")
 
@@ -253,25 +214,7 @@ def test_firewall(net, family):
     hides its clients behind its own address: the replica serves as before, and no
     packet is invalid to it."""
     cg = net["cg"]
-    cg.run("nft", "-f", "-", stdin="""table inet wall {
-        chain forward {
-            type filter hook forward priority filter; policy drop
-            ct state invalid counter name invalid drop
-            ct state established,related accept
-            iifname "lan0" tcp dport { 80, 8080 } ct state new accept
-            counter name other drop
-        }
-        chain prerouting {
-            type filter hook prerouting priority filter
-            iifname "wan0" ct state invalid counter name invalid drop
-        }
-        chain postrouting {
-            type nat hook postrouting priority srcnat
-            oifname "wan0" masquerade
-        }
-        counter invalid { }
-        counter other { }
-        }""")
+    firewall.stateful(cg, masquerade=True)
     before, counted = bad_checksums(net), Counted(net.wlb("cg"))
     try:
         assert web.fetch(net["c1"], net.address["s", family], "10M") == (
@@ -282,9 +225,8 @@ def test_firewall(net, family):
         (first, second) = net.wlb("cg").flows()
         own = {4: "10.9.1.1", 6: "2001:db8:9:1::1"}[family]
         assert (first["client"], second["client"]) == (own, own)
-        rules = cg.out("nft", "list", "counters", "table", "inet", "wall")
+        assert firewall.refused(cg) == 0
     finally:
-        cg.run("nft", "delete", "table", "inet", "wall")
-    assert rules.count("packets 0 bytes 0") == 2, rules
+        firewall.remove(cg)
     assert bad_checksums(net) == before
     wait_until("s is not half open", lambda: not net["s"].half_open(), timeout=5)

@@ -371,6 +371,10 @@ enum wlb_answer_attr {
 	X(tunnelled_in, "packets cracked, replica to client") \
 	X(too_big_out, "packets too big for a tunnel, their sender told") \
 	X(translate_failed, "packets of a flow lost: no memory or no route") \
+	X(icmp_in, "ICMP errors about flows, translated for the client") \
+	X(icmp_out, "ICMP errors about flows, translated for the replica") \
+	X(icmp_tunnel, "ICMP errors about tunnels of ours, taken to heart") \
+	X(icmp_bad_checksum, "ICMP errors about flows dropped: wrong checksum") \
 	/* server gateway */ \
 	X(syn_cloned, "tagged SYNs cloned") \
 	X(syn_not_replicable, "tagged SYNs for no origin of ours") \
@@ -379,6 +383,7 @@ enum wlb_answer_attr {
 	X(syn_loop, "clones that came back, dropped") \
 	X(clone_sent, "clones sent") \
 	X(clone_failed, "clones not sent: no memory or no route") \
+	X(icmp_relayed, "ICMP errors about an origin's packets, to replicas") \
 	X(hold_full, "packets not held: too many are") \
 	X(hold_dropped, "held packets dropped: device or role gone") \
 	/* replica */ \

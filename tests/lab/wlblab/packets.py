@@ -22,7 +22,7 @@ LINUX = MSS + SACK_PERMITTED + TIMESTAMP + NOP + WINDOW_SCALE
 
 NOT_PERMITTED, PERMITTED, ANSWER = range(3)
 EXID = 0x574c
-OFFERS = 0x09       # nat, gre
+OFFERS = 0x0f       # nat, spoof, tunnel, gre
 
 _SOL_PACKET = 263
 _PACKET_VNET_HDR = 15

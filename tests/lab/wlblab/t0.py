@@ -155,6 +155,26 @@ class T0(Net):
         for host, text in self.config(**kwargs).items():
             self.wlb(host).apply(text)
 
+    def offloads(self, value):
+        """Large packets and checksums left to the devices, "on", or neither, "off"."""
+        for host, device in [("cg", "wan0"), *((c, "lan0") for c in self.clients),
+                             *(("cg", f"lan{i}") for i in range(len(self.clients))),
+                             *((r, "wan0") for r in self.replicas)]:
+            self[host].run("ethtool", "-K", device, "tx", value, "tso", value, "gso", value,
+                           "gro", value)
+
+    def own_origin(self):
+        """Replicas have the servers' addresses too, and nobody hears of it: what the
+        return modes spoof and tunnel need."""
+        for name in self.replicas:
+            self[name].sysctl(net__ipv4__conf__all__arp_ignore=1,
+                              net__ipv4__conf__all__arp_announce=2)
+            for server in self.servers:
+                self[name].run("ip", "address", "add", f"{self.address[server, 4]}/32",
+                               "dev", "lo")
+                self[name].run("ip", "address", "add", f"{self.address[server, 6]}/128",
+                               "dev", "lo", "nodad")
+
     def unconfigure(self):
         for host in ("cg", "sg", *self.replicas):
             self.wlb(host).apply("")

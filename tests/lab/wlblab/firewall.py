@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Firewalls of a gateway: what the module must not get in the way of."""
+
+import json
+
+_STATEFUL = """table inet wall {
+    chain forward {
+        type filter hook forward priority filter; policy drop
+        ct state invalid counter name invalid drop
+        ct state established,related accept
+        iifname "lan*" tcp dport { 80, 443, 8080 } ct state new accept
+        counter name other drop
+    }
+    chain prerouting {
+        type filter hook prerouting priority filter
+        iifname "wan0" ct state invalid counter name invalid drop
+    }
+    %s
+    counter invalid { }
+    counter other { }
+}"""
+
+_MASQUERADE = """chain postrouting {
+        type nat hook postrouting priority srcnat
+        oifname "wan0" masquerade
+    }"""
+
+_NOTRACK = """table inet wall {
+    chain prerouting {
+        type filter hook prerouting priority raw
+        notrack
+    }
+    chain output {
+        type filter hook output priority raw
+        notrack
+    }
+    counter invalid { }
+    counter other { }
+}"""
+
+
+def stateful(host, masquerade=False):
+    """Drops all that it does not expect; hides clients behind wan0's address."""
+    host.run("nft", "-f", "-", stdin=_STATEFUL % (_MASQUERADE if masquerade else ""))
+
+
+def notrack(host):
+    """Connection tracking is there, and sees nothing."""
+    host.run("nft", "-f", "-", stdin=_NOTRACK)
+
+
+def refused(host):
+    """Packets that it has dropped."""
+    listed = json.loads(host.out("nft", "-j", "list", "counters", "table", "inet", "wall"))
+    return sum(item["counter"]["packets"] for item in listed["nftables"] if "counter" in item)
+
+
+def remove(host):
+    host.run("nft", "delete", "table", "inet", "wall")
