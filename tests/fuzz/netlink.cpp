@@ -308,7 +308,13 @@ void refusal(Bytes body, std::uint16_t flags)
     origin.ports = {80};
     origin.replicas = {{*Address::parse("198.51.100.7"), Via::gre, microseconds(0)}};
     config.origins = {origin};
-    config.served = {{"s", origin.servers, {80}, *Address::parse("10.0.0.1"), {Prefix{}}}};
+    config.served = {{"s",
+                      origin.servers,
+                      {80},
+                      *Address::parse("10.0.0.1"),
+                      Return::spoof,
+                      Via::ipip,
+                      {Prefix{}}}};
     const auto request = encode_config(42, config, WLB_ROLE_ALL, std::nullopt);
     // nothing behind its end may be read
     const auto *const first = reinterpret_cast<const std::uint8_t *>(nlmsg_hdr(request->get()));

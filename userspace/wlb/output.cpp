@@ -156,9 +156,13 @@ Json to_json(const Origin &origin)
 Json to_json(const Served &served, bool busy)
 {
     return {
-        {"name", served.name},   {"server", texts(served.servers)},
-        {"ports", served.ports}, {"local", to_json(served.local)},
-        {"return", "nat"},       {"clones_from", texts(served.from)},
+        {"name", served.name},
+        {"server", texts(served.servers)},
+        {"ports", served.ports},
+        {"local", to_json(served.local)},
+        {"return", name_of(served.return_mode)},
+        {"via", served.via ? Json(name_of(*served.via)) : Json(nullptr)},
+        {"clones_from", texts(served.from)},
         {"busy", busy},
     };
 }
