@@ -292,15 +292,38 @@ TEST_CASE("flows are read", "[message]")
             nla_put_u8(m, WLB_FLOW_A_STATE, WLB_FLOW_WON);
             nla_put_u32(m, WLB_FLOW_A_EXPIRES, 7433012);
             nla_put_u32(m, WLB_FLOW_A_ISN, 4000000000);
+            nla_put_u8(m, WLB_FLOW_A_RETURN, WLB_RETURN_SPOOF);
+            nla_put_u8(m, WLB_FLOW_A_VIA, WLB_VIA_IPIP);
         });
     });
     const auto flow = decode_flow(header(message));
     REQUIRE(flow);
-    CHECK(to_text(*flow) == "10.1.1.2:40000 > 203.0.113.10:80 winner 198.51.100.2 state won "
-                            "expires 7433.012s isn 4000000000");
+    CHECK(to_text(*flow) == "10.1.1.2:40000 > 203.0.113.10:80 winner 198.51.100.2 return spoof "
+                            "ipip state won expires 7433.012s isn 4000000000");
     CHECK(to_json(*flow).dump() ==
           R"({"client":"10.1.1.2","client_port":40000,"server":"203.0.113.10","server_port":80,)"
-          R"("winner":"198.51.100.2","state":"won","expires_ms":7433012,"isn":4000000000})");
+          R"("winner":"198.51.100.2","return":"spoof","via":"ipip","state":"won",)"
+          R"("expires_ms":7433012,"isn":4000000000})");
+}
+
+TEST_CASE("how a flow comes back", "[message]")
+{
+    const auto shown = [](std::optional<std::uint8_t> mode, std::optional<std::uint8_t> via) {
+        Flow flow;
+        flow.return_mode = mode;
+        flow.via = via;
+        const auto text = to_text(flow);
+        const auto start = text.find("winner none") + std::string("winner none").size();
+        const auto json = to_json(flow);
+        return text.substr(start, text.find(" state") - start) + " " + json["return"].dump() + " " +
+               json["via"].dump();
+    };
+    CHECK(shown(std::nullopt, std::nullopt) == " null null");
+    CHECK(shown(WLB_RETURN_NAT, std::nullopt) == " return nat \"nat\" null");
+    CHECK(shown(WLB_RETURN_SPOOF, WLB_VIA_GRE) == " return spoof gre \"spoof\" \"gre\"");
+    CHECK(shown(WLB_RETURN_TUNNEL, WLB_VIA_IPIP) == " return tunnel ipip \"tunnel\" \"ipip\"");
+    CHECK(shown(__WLB_RETURN_MAX, __WLB_VIA_MAX) ==
+          " return return-3 via-2 \"return-3\" \"via-2\"");
 }
 
 TEST_CASE("a flow that races has no winner", "[message]")

@@ -404,6 +404,12 @@ Result<Flow> decode_flow(const nlmsghdr *message)
         case WLB_FLOW_A_ISN:
             flow.isn = in.u32(a);
             break;
+        case WLB_FLOW_A_RETURN:
+            flow.return_mode = in.u8(a);
+            break;
+        case WLB_FLOW_A_VIA:
+            flow.via = in.u8(a);
+            break;
         default:
             break;
         }
