@@ -156,7 +156,8 @@ void flow(const nlmsghdr *message, const Bytes &body)
         const auto client_port = m.number(WLB_FLOW_A_CLIENT_PORT, 2),
                    server_port = m.number(WLB_FLOW_A_SERVER_PORT, 2),
                    state = m.number(WLB_FLOW_A_STATE, 1), expires = m.number(WLB_FLOW_A_EXPIRES, 4),
-                   isn = m.number(WLB_FLOW_A_ISN, 4);
+                   isn = m.number(WLB_FLOW_A_ISN, 4), mode = m.number(WLB_FLOW_A_RETURN, 1),
+                   via = m.number(WLB_FLOW_A_VIA, 1);
         good = m.good();
         if (good) {
             CHECK(got);
@@ -165,6 +166,9 @@ void flow(const nlmsghdr *message, const Bytes &body)
             CHECK(!winner || same(*got->winner, winner));
             CHECK(got->tuple.client_port == client_port && got->tuple.server_port == server_port);
             CHECK(got->state == state && got->expires_ms == expires && got->isn == isn);
+            CHECK(got->return_mode.has_value() == m.has(WLB_FLOW_A_RETURN));
+            CHECK(got->return_mode.value_or(0) == mode);
+            CHECK(got->via.has_value() == m.has(WLB_FLOW_A_VIA) && got->via.value_or(0) == via);
         }
     }
     CHECK(static_cast<bool>(got) == good);
@@ -308,7 +312,13 @@ void refusal(Bytes body, std::uint16_t flags)
     origin.ports = {80};
     origin.replicas = {{*Address::parse("198.51.100.7"), Via::gre, microseconds(0)}};
     config.origins = {origin};
-    config.served = {{"s", origin.servers, {80}, *Address::parse("10.0.0.1"), {Prefix{}}}};
+    config.served = {{"s",
+                      origin.servers,
+                      {80},
+                      *Address::parse("10.0.0.1"),
+                      Return::spoof,
+                      Via::ipip,
+                      {Prefix{}}}};
     const auto request = encode_config(42, config, WLB_ROLE_ALL, std::nullopt);
     // nothing behind its end may be read
     const auto *const first = reinterpret_cast<const std::uint8_t *>(nlmsg_hdr(request->get()));

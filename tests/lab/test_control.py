@@ -333,7 +333,7 @@ def test_objects(net):
         ctl.run("replica", "busy", "on", "www")
         listed, = ctl.json("replica", "list")
         assert listed == {"name": "www", "server": ["203.0.113.10"], "ports": [80],
-                          "local": "198.51.100.2", "return": "nat",
+                          "local": "198.51.100.2", "return": "nat", "via": None,
                           "clones_from": ["203.0.113.1"], "busy": True}
         for kind, name in (("service", "web"), ("origin", "www"), ("replica", "www")):
             ctl.run(kind, "del", name)

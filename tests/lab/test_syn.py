@@ -74,7 +74,8 @@ def test_tagged(ghosts):
         assert 0 < flow.pop("expires_ms") <= 70000
         assert flow == {"client": ghosts.client, "client_port": 10000 + number,
                         "server": ghosts.server, "server_port": 80, "winner": None,
-                        "state": "racing", "isn": 0xfffffff8 + number & 0xffffffff}
+                        "return": None, "via": None, "state": "racing",
+                        "isn": 0xfffffff8 + number & 0xffffffff}
 
 
 def test_judged_by_tshark(net):

@@ -127,6 +127,10 @@ TEST_CASE("bad usage is status 2 and points to the help", "[cli]")
          "\"foo=1\" must be"},
         {"origin add www --server 10.0.0.1 --ports 80 --max-hold 5y", "--max-hold: "},
         {"replica add www --server 10.0.0.1 --ports 80 --from ::/0", "--local is missing"},
+        {"replica add www --server 10.0.0.1 --ports 80 --local 10.0.0.2 --from ::/0 --return x",
+         "--return: \"x\" must be \"nat\", \"spoof\" or \"tunnel\""},
+        {"replica add www --server 10.0.0.1 --ports 80 --local 10.0.0.2 --from ::/0 --via x",
+         "--via: \"x\" must be \"gre\" or \"ipip\""},
         {"replica busy", "on|off is missing"},
         {"replica busy maybe", "must be on or off"},
         {"flow flush --client x", "--client: \"x\" is not an IPv4 or IPv6 address"},
@@ -231,16 +235,25 @@ TEST_CASE("served origins are added, listed and deleted", "[cli]")
     CHECK(wlbctl(state, add_served).status == 0);
     CHECK(state.written_roles == WLB_ROLE_REPLICA);
     CHECK(wlbctl(state, "replica list").out ==
-          "replica www server 203.0.113.10 ports 80 local 198.51.100.7 return nat clones-from "
-          "203.0.113.1 busy off\n");
+          "replica www server 203.0.113.10 ports 80 local 198.51.100.7 return nat via none "
+          "clones-from 203.0.113.1 busy off\n");
     state.running.busy.insert("www");
     CHECK(wlbctl(state, "-j replica list").out ==
           R"([{"name":"www","server":["203.0.113.10"],"ports":[80],"local":"198.51.100.7",)"
-          R"("return":"nat","clones_from":["203.0.113.1"],"busy":true}])"
+          R"("return":"nat","via":null,"clones_from":["203.0.113.1"],"busy":true}])"
           "\n");
     CHECK(wlbctl(state, "replica del www").status == 0);
     CHECK(state.running.config.served.empty());
     CHECK(wlbctl(state, "replica del www").status == 1);
+
+    CHECK(wlbctl(state, std::string(add_served) + " --return spoof").status == 0);
+    CHECK(state.running.config.served.front().via == Via::gre);
+    CHECK(wlbctl(state, "replica del www").status == 0);
+    CHECK(wlbctl(state, std::string(add_served) + " --via ipip --return tunnel").status == 0);
+    CHECK(wlbctl(state, "replica list").out.find(" return tunnel via ipip clones-from ") !=
+          std::string::npos);
+    CHECK(wlbctl(state, "-j replica list").out.find(R"("return":"tunnel","via":"ipip",)") !=
+          std::string::npos);
 }
 
 TEST_CASE("what exists is not added again", "[cli]")
@@ -267,6 +280,11 @@ TEST_CASE("what is not valid is not added", "[cli]")
         {"origin add w --server 10.0.0.1 --ports 80 --replica 10.0.0.1", "is a server"},
         {"origin add w --server 10.0.0.1 --ports 80 --max-hold 2s", "max-hold is 2s"},
         {"replica add w --server 10.0.0.1 --ports 80 --local ::1 --from ::/0", "must be IPv4"},
+        {"replica add w --server 10.0.0.1 --ports 80 --local 10.0.0.2 --from ::/0 --via gre",
+         "via: only with return = spoof or tunnel"},
+        {"replica add w --server 10.0.0.1,10.0.0.3 --ports 80 --local 10.0.0.2 --from ::/0 "
+         "--return spoof",
+         "only one with return = spoof"},
     };
     for (const auto &[line, message] : lines) {
         INFO(line);

@@ -123,6 +123,10 @@ TEST_CASE("wrong types are refused", "[config]")
         {gateway("inside = [1]"), "2:11: .*must be a string"},
         {gateway("max-flows = '1024'"), "2:13: .*must be a whole number"},
         {gateway("max-flows = 1024.5"), "2:13: .*number with a fraction, must be a whole number"},
+        {gateway("returns = 'nat'"), "2:11: .*this is a string, must be a list of return modes"},
+        {gateway("returns = ['nat', 1]"), "2:19: .*must be a string"},
+        {served("return = 1"), "2:10: .*must be a string"},
+        {served("return = 'spoof'\nvia = 4"), "3:7: .*must be a string"},
         {gateway("timeouts = 5"), "2:12: .*must be a table"},
         {gateway("timeouts = { racing = true }"), "2:23: .*whole number of seconds"},
         {origin("max-hold = 1.5"), "2:12: .*whole number of milliseconds"},
@@ -196,6 +200,11 @@ TEST_CASE("values outside their ranges are refused", "[config]")
         {gateway("max-flows = 16777217"), "2:13: .*must be 1024..16777216"},
         {gateway("client-quota = 0"), "2:16: .*must be 1..4294967295"},
         {gateway("client-quota = 4294967296"), "2:16: .*must be 1..4294967295"},
+        {gateway("returns = []"), "2:11: client-gateway: returns must have at least one"},
+        {gateway("returns = ['spoof', 'direct']"),
+         "2:21: client-gateway.returns.1.: \"direct\" must be \"nat\", \"spoof\" or \"tunnel\""},
+        {gateway("returns = ['nat', 'tunnel', 'nat']"),
+         "2:29: client-gateway.returns.2.: \"nat\" is given twice"},
         {gateway("timeouts = { racing = 0 }"), "2:23: .*timeouts.racing is 0, must be 1..2073600"},
         {gateway("timeouts = { reset = '577h' }"), "2:22: .*timeouts.reset is 2077200"},
         {gateway("timeouts = { closing = '1500ms' }"), "2:24: .*not a whole number of seconds"},
@@ -219,12 +228,57 @@ TEST_CASE("values outside their ranges are refused", "[config]")
         {origin("server = " + repeat("'203.0.113.#'", 17), "name = 'www'\nports = [80]\n"),
          "2:.*server has more than 16"},
         {origin("source = '203.0.113.1/32'"), "2:10: .*is not an IPv4 or IPv6 address"},
-        {served("return = 'spoof'"),
-         "2:10: .*\"spoof\" must be \"nat\", the only return mode so far"},
         {served("clones-from = " + repeat("'10.0.0.#'", 65),
                 "server = '203.0.113.10'\nports = [80]\nlocal = '198.51.100.7'\n"),
          "2:.*clones-from has more than 64"},
     });
+}
+
+TEST_CASE("return modes that do not go together with the rest are refused", "[config]")
+{
+    const std::string two = "ports = [80]\nlocal = '198.51.100.7'\nclones-from = ['::/0']\n";
+    const std::string servers = "server = ['203.0.113.10', '203.0.113.11']\n";
+    check({
+        {served("return = 'direct'"),
+         "2:10: replica.origin.0..return: \"direct\" must be \"nat\", \"spoof\" or \"tunnel\"$"},
+        {served("return = 'tunnel'\nvia = 'vxlan'"),
+         "3:7: replica.origin.0..via: \"vxlan\" must be \"gre\" or \"ipip\"$"},
+        {served("via = 'ipip'"),
+         "2:7: replica \"203.0.113.10\": via: only with return = spoof or tunnel$"},
+        // The default of `via` is one that was given all the same.
+        {served("via = 'gre'\nreturn = 'nat'"), "2:7: .*via: only with return"},
+        // Not known whether `via` goes with it: that one error is enough.
+        {served("via = 'gre'\nreturn = 'direct'"), "3:10: .*\"direct\" must be"},
+        {served("return = 'spoof'\n" + servers, two),
+         "3:27: replica \"203.0.113.10\": server: only one with return = spoof"},
+    });
+    CHECK(errors(served("return = 'nat'\n" + servers, two)).empty());
+    CHECK(errors(served("return = 'tunnel'\n" + servers, two)).empty());
+}
+
+TEST_CASE("return modes are read", "[config]")
+{
+    const auto read = [](const std::string &extra) {
+        const auto parsed = parse_config(served(extra));
+        REQUIRE(parsed.errors.empty());
+        const auto &served = parsed.config.served.front();
+        return std::pair(served.return_mode, served.via);
+    };
+    CHECK(read("") == std::pair(Return::nat, std::optional<Via>()));
+    CHECK(read("return = 'nat'") == std::pair(Return::nat, std::optional<Via>()));
+    CHECK(read("return = 'spoof'") == std::pair(Return::spoof, std::optional(Via::gre)));
+    CHECK(read("return = 'spoof'\nvia = 'gre'") ==
+          std::pair(Return::spoof, std::optional(Via::gre)));
+    CHECK(read("via = 'ipip'\nreturn = 'tunnel'") ==
+          std::pair(Return::tunnel, std::optional(Via::ipip)));
+
+    const auto offered = [](const std::string &extra) {
+        return parse_config(gateway(extra)).config.client_gateway.returns;
+    };
+    const std::set<Return> all{Return::nat, Return::spoof, Return::tunnel};
+    CHECK(offered("") == all);
+    CHECK(offered("returns = ['tunnel', 'nat', 'spoof']") == all);
+    CHECK(offered("returns = ['tunnel']") == std::set<Return>{Return::tunnel});
 }
 
 TEST_CASE("the ends of the ranges are accepted", "[config]")
@@ -445,6 +499,8 @@ TEST_CASE("the defaults that are printed are the defaults", "[config]")
                       {address("203.0.113.10")},
                       {80, 443},
                       address("198.51.100.7"),
+                      Return::nat,
+                      std::nullopt,
                       {prefix("203.0.113.1")}}};
     CHECK(parsed.config == wanted);
     // Nothing but comments until then.
@@ -461,7 +517,7 @@ TEST_CASE("the manual has every key with its default", "[config][docs]")
         INFO((*i)[1]);
         CHECK(manual.find(".It Ic " + (*i)[1].str()) != std::string::npos);
     }
-    CHECK(keys == 22);
+    CHECK(keys == 24);
     for (const auto *part : {"131072", "4096", "70s", "7440s", "60s", "10s", "200ms"}) {
         INFO(part);
         CHECK(manual.find(part) != std::string::npos);

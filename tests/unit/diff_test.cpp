@@ -69,9 +69,18 @@ TEST_CASE("every field shows", "[diff]")
     CHECK(changed([](Config &c) { c.client_gateway.inside.pop_back(); }).size() == 1);
     CHECK(changed([](Config &c) { c.client_gateway.client_quota = 8; }) ==
           Lines{"~ client-gateway: client-quota 7 -> 8"});
+    CHECK(changed([](Config &c) {
+              c.client_gateway.returns = {Return::nat, Return::spoof};
+          }) == Lines{"~ client-gateway: returns -tunnel +spoof"});
     CHECK(changed([](Config &c) { c.client_gateway.timeouts = Timeouts{}; }).size() == 5);
     CHECK(changed([](Config &c) { c.served[0].local = test::address("10.0.0.1"); }) ==
           Lines{"~ replica www: local 198.51.100.7 -> 10.0.0.1"});
+    CHECK(changed([](Config &c) { c.served[0].via = Via::gre; }) ==
+          Lines{"~ replica www: via ipip -> gre"});
+    CHECK(changed([](Config &c) {
+              c.served[0].return_mode = Return::nat;
+              c.served[0].via.reset();
+          }) == Lines{"~ replica www: return spoof -> nat", "~ replica www: via ipip -> none"});
     CHECK(changed([](Config &c) { c.served[0].from.pop_back(); }) ==
           Lines{"~ replica www: clones-from -203.0.113.0/24"});
     CHECK(changed([](Config &c) { c.served[0].servers = {test::address("10.0.0.2")}; }) ==
@@ -99,7 +108,8 @@ TEST_CASE("objects as one line", "[diff]")
           "origin www server 203.0.113.10,203.0.113.11 ports 80,65535 race equal max-hold 123456us "
           "replicas 198.51.100.7,via=ipip,delay=55ms 198.51.100.8,via=gre,delay=1us source "
           "203.0.113.1 strip-tag true");
-    CHECK(describe("replica", "six", fields_of(config.served[1])) ==
-          "replica six server 2001:db8::10 ports 443 local 2001:db8:7::1 return nat clones-from "
-          "::/0");
+    CHECK(
+        describe("replica", "six", fields_of(config.served[1])) ==
+        "replica six server 2001:db8::10,2001:db8::11 ports 443 local 2001:db8:7::1 return tunnel "
+        "via gre clones-from ::/0");
 }

@@ -182,6 +182,13 @@ TEST_CASE("byte order and units on the wire", "[message]")
     CHECK(inner(rest, WLB_SERVICE_A_ALL_PORTS) != nullptr);
     const auto *const www = attribute(header(*message), WLB_A_SERVED, 0);
     CHECK(inner(www, WLB_SERVED_A_BUSY) == nullptr); // read only: the module refuses it
+    CHECK(nla_get_u8(inner(www, WLB_SERVED_A_RETURN)) == WLB_RETURN_SPOOF);
+    CHECK(nla_get_u8(inner(www, WLB_SERVED_A_VIA)) == WLB_VIA_IPIP);
+    const auto *const tunnel = attribute(header(*message), WLB_A_SERVED, 1);
+    CHECK(nla_get_u8(inner(tunnel, WLB_SERVED_A_RETURN)) == WLB_RETURN_TUNNEL);
+    CHECK(nla_get_u8(inner(tunnel, WLB_SERVED_A_VIA)) == WLB_VIA_GRE);
+    CHECK(nla_get_u32(inner(gateway, WLB_CG_A_RETURNS)) ==
+          (1U << WLB_RETURN_NAT | 1U << WLB_RETURN_TUNNEL));
 }
 
 TEST_CASE("busy requests", "[message]")
@@ -224,6 +231,55 @@ TEST_CASE("a busy replica is read", "[message]")
     CHECK(running.busy == std::set<std::string>{"www"});
 }
 
+TEST_CASE("return modes are read, those of a newer module are not guessed", "[message]")
+{
+    struct Read {
+        Status status;
+        Served served;
+    };
+    const auto read = [](std::optional<std::uint8_t> mode, std::optional<std::uint8_t> via) {
+        const auto message = reply(WLB_CMD_CONF_GET, [&](nl_msg *m) {
+            nest(m, WLB_A_SERVED, [&] {
+                nla_put_string(m, WLB_SERVED_A_NAME, "www");
+                if (via) // in any order
+                    nla_put_u8(m, WLB_SERVED_A_VIA, *via);
+                if (mode)
+                    nla_put_u8(m, WLB_SERVED_A_RETURN, *mode);
+            });
+        });
+        Running running;
+        const auto status = decode_config(header(message), running);
+        return Read{status, running.config.served.front()};
+    };
+    for (const auto mode :
+         {std::optional<std::uint8_t>(), std::optional<std::uint8_t>(WLB_RETURN_NAT)})
+        for (const auto via :
+             {std::optional<std::uint8_t>(), std::optional<std::uint8_t>(WLB_VIA_GRE)}) {
+            const auto nat = read(mode, via);
+            CHECK(nat.status);
+            CHECK(nat.served.return_mode == Return::nat);
+            CHECK_FALSE(nat.served.via); // what save writes, apply must take
+        }
+    CHECK(read(WLB_RETURN_SPOOF, std::nullopt).served.return_mode == Return::spoof);
+    CHECK(read(WLB_RETURN_SPOOF, std::nullopt).served.via == Via::gre);
+    CHECK(read(WLB_RETURN_TUNNEL, WLB_VIA_IPIP).served.return_mode == Return::tunnel);
+    CHECK(read(WLB_RETURN_TUNNEL, WLB_VIA_IPIP).served.via == Via::ipip);
+    CHECK_FALSE(read(__WLB_RETURN_MAX, WLB_VIA_GRE).status);
+    CHECK_FALSE(read(WLB_RETURN_TUNNEL, __WLB_VIA_MAX).status);
+
+    const auto offered = [](std::uint32_t mask) {
+        const auto message = reply(WLB_CMD_CONF_GET, [&](nl_msg *m) {
+            nest(m, WLB_A_CLIENT_GATEWAY, [&] { nla_put_u32(m, WLB_CG_A_RETURNS, mask); });
+        });
+        Running running;
+        const auto status = decode_config(header(message), running);
+        return status ? running.config.client_gateway.returns : std::set<Return>{};
+    };
+    CHECK(offered(1U << WLB_RETURN_SPOOF) == std::set<Return>{Return::spoof});
+    CHECK(offered(WLB_RETURN_ALL) == ClientGateway{}.returns);
+    CHECK(offered(WLB_RETURN_ALL + 1).empty());
+}
+
 TEST_CASE("flows are read", "[message]")
 {
     const auto message = reply(WLB_CMD_FLOW_GET, [](nl_msg *m) {
@@ -236,15 +292,38 @@ TEST_CASE("flows are read", "[message]")
             nla_put_u8(m, WLB_FLOW_A_STATE, WLB_FLOW_WON);
             nla_put_u32(m, WLB_FLOW_A_EXPIRES, 7433012);
             nla_put_u32(m, WLB_FLOW_A_ISN, 4000000000);
+            nla_put_u8(m, WLB_FLOW_A_RETURN, WLB_RETURN_SPOOF);
+            nla_put_u8(m, WLB_FLOW_A_VIA, WLB_VIA_IPIP);
         });
     });
     const auto flow = decode_flow(header(message));
     REQUIRE(flow);
-    CHECK(to_text(*flow) == "10.1.1.2:40000 > 203.0.113.10:80 winner 198.51.100.2 state won "
-                            "expires 7433.012s isn 4000000000");
+    CHECK(to_text(*flow) == "10.1.1.2:40000 > 203.0.113.10:80 winner 198.51.100.2 return spoof "
+                            "ipip state won expires 7433.012s isn 4000000000");
     CHECK(to_json(*flow).dump() ==
           R"({"client":"10.1.1.2","client_port":40000,"server":"203.0.113.10","server_port":80,)"
-          R"("winner":"198.51.100.2","state":"won","expires_ms":7433012,"isn":4000000000})");
+          R"("winner":"198.51.100.2","return":"spoof","via":"ipip","state":"won",)"
+          R"("expires_ms":7433012,"isn":4000000000})");
+}
+
+TEST_CASE("how a flow comes back", "[message]")
+{
+    const auto shown = [](std::optional<std::uint8_t> mode, std::optional<std::uint8_t> via) {
+        Flow flow;
+        flow.return_mode = mode;
+        flow.via = via;
+        const auto text = to_text(flow);
+        const auto start = text.find("winner none") + std::string("winner none").size();
+        const auto json = to_json(flow);
+        return text.substr(start, text.find(" state") - start) + " " + json["return"].dump() + " " +
+               json["via"].dump();
+    };
+    CHECK(shown(std::nullopt, std::nullopt) == " null null");
+    CHECK(shown(WLB_RETURN_NAT, std::nullopt) == " return nat \"nat\" null");
+    CHECK(shown(WLB_RETURN_SPOOF, WLB_VIA_GRE) == " return spoof gre \"spoof\" \"gre\"");
+    CHECK(shown(WLB_RETURN_TUNNEL, WLB_VIA_IPIP) == " return tunnel ipip \"tunnel\" \"ipip\"");
+    CHECK(shown(__WLB_RETURN_MAX, __WLB_VIA_MAX) ==
+          " return return-3 via-2 \"return-3\" \"via-2\"");
 }
 
 TEST_CASE("a flow that races has no winner", "[message]")
@@ -408,6 +487,14 @@ TEST_CASE("a refusal names the attribute and the reason", "[message]")
                                         offset(r, inner(gateway, WLB_CG_A_T_RACING)))),
                          r)
               .message == "client-gateway: timeouts.racing: Numerical result out of range");
+    const auto blamed = [&](const nlattr *nest_attribute, int type) {
+        const auto at = offset(r, inner(nest_attribute, type));
+        return decode_refusal(header(refusal(r, EINVAL, true, "no", at)), r).message;
+    };
+    CHECK(blamed(gateway, WLB_CG_A_RETURNS) == "client-gateway: returns: no (Invalid argument)");
+    const auto *const www = attribute(r, WLB_A_SERVED, 0);
+    CHECK(blamed(www, WLB_SERVED_A_RETURN) == "replica \"www\": return: no (Invalid argument)");
+    CHECK(blamed(www, WLB_SERVED_A_VIA) == "replica \"www\": via: no (Invalid argument)");
 }
 
 TEST_CASE("a refusal without details", "[message]")

@@ -35,6 +35,7 @@ inline Config sample()
     gateway.inside = {"lan0", "lan\"1\\"};
     gateway.max_flows = 2048;
     gateway.client_quota = 7;
+    gateway.returns = {Return::nat, Return::tunnel};
     gateway.timeouts = {seconds(1), seconds(2), seconds(3), seconds(4), seconds(5)};
     gateway.services = {
         {"web",
@@ -60,13 +61,20 @@ inline Config sample()
     six.servers = {address("2001:db8::10")};
     six.ports = {80};
     config.origins = {www, six};
-    config.served = {
-        {"www",
-         {address("203.0.113.10")},
-         {80},
-         address("198.51.100.7"),
-         {prefix("203.0.113.1"), prefix("203.0.113.0/24")}},
-        {"six", {address("2001:db8::10")}, {443}, address("2001:db8:7::1"), {prefix("::/0")}}};
+    config.served = {{"www",
+                      {address("203.0.113.10")},
+                      {80},
+                      address("198.51.100.7"),
+                      Return::spoof,
+                      Via::ipip,
+                      {prefix("203.0.113.1"), prefix("203.0.113.0/24")}},
+                     {"six",
+                      {address("2001:db8::10"), address("2001:db8::11")},
+                      {443},
+                      address("2001:db8:7::1"),
+                      Return::tunnel,
+                      Via::gre,
+                      {prefix("::/0")}}};
     return config;
 }
 

@@ -12,6 +12,11 @@ std::string default_name(const Address &server)
     return name;
 }
 
+std::optional<Via> default_via(Return mode)
+{
+    return mode == Return::nat ? std::nullopt : std::optional(Via::gre);
+}
+
 const char *name_of(Race race)
 {
     return race == Race::equal ? "equal" : "raw";
@@ -20,6 +25,13 @@ const char *name_of(Race race)
 const char *name_of(Via via)
 {
     return via == Via::ipip ? "ipip" : "gre";
+}
+
+const char *name_of(Return mode)
+{
+    if (mode == Return::spoof)
+        return "spoof";
+    return mode == Return::tunnel ? "tunnel" : "nat";
 }
 
 Result<Race> parse_race(std::string_view text)
@@ -38,6 +50,17 @@ Result<Via> parse_via(std::string_view text)
     if (text == "ipip")
         return Via::ipip;
     return Error{"\"" + std::string(text) + "\" must be \"gre\" or \"ipip\""};
+}
+
+Result<Return> parse_return(std::string_view text)
+{
+    if (text == "nat")
+        return Return::nat;
+    if (text == "spoof")
+        return Return::spoof;
+    if (text == "tunnel")
+        return Return::tunnel;
+    return Error{"\"" + std::string(text) + "\" must be \"nat\", \"spoof\" or \"tunnel\""};
 }
 
 } // namespace wlb

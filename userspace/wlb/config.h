@@ -4,8 +4,11 @@
 // user wrote wrongly, so that validate() can say so.
 #pragma once
 
+#include <linux/wlb.h>
+
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -35,18 +38,24 @@ struct Timeouts {
     bool operator==(const Timeouts &) const = default;
 };
 
+enum class Race : std::uint8_t { raw, equal };
+enum class Via : std::uint8_t { gre = WLB_VIA_GRE, ipip = WLB_VIA_IPIP };
+enum class Return : std::uint8_t {
+    nat = WLB_RETURN_NAT,
+    spoof = WLB_RETURN_SPOOF,
+    tunnel = WLB_RETURN_TUNNEL
+};
+
 struct ClientGateway {
     std::vector<std::string> inside;
     std::int64_t max_flows = 131072;
     std::int64_t client_quota = 4096;
+    std::set<Return> returns{Return::nat, Return::spoof, Return::tunnel};
     Timeouts timeouts;
     std::vector<Service> services;
 
     bool operator==(const ClientGateway &) const = default;
 };
-
-enum class Race : std::uint8_t { raw, equal };
-enum class Via : std::uint8_t { gre, ipip };
 
 struct Replica {
     Address address;
@@ -74,6 +83,8 @@ struct Served {
     std::vector<Address> servers;
     std::vector<std::uint16_t> ports;
     std::optional<Address> local; // required; absent only until validate() says so
+    Return return_mode = Return::nat;
+    std::optional<Via> via; // towards the client; what `nat` has not, the others have
     std::vector<Prefix> from;
 
     bool operator==(const Served &) const = default;
@@ -92,9 +103,14 @@ struct Config {
 // Names have no colons, so IPv6 is written with dashes.
 std::string default_name(const Address &server);
 
+// What a served origin that names no encapsulation has, if it needs one.
+std::optional<Via> default_via(Return mode);
+
 const char *name_of(Race race);
 const char *name_of(Via via);
+const char *name_of(Return mode);
 Result<Race> parse_race(std::string_view text);
 Result<Via> parse_via(std::string_view text);
+Result<Return> parse_return(std::string_view text);
 
 } // namespace wlb

@@ -62,6 +62,32 @@ public:
         return ports;
     }
 
+    // A mode of a newer module is no other one: it would be written back as that.
+    Via via(const nlattr *attribute)
+    {
+        const auto value = u8(attribute);
+        bad_ = bad_ || value >= __WLB_VIA_MAX;
+        return static_cast<Via>(value);
+    }
+
+    Return return_mode(const nlattr *attribute)
+    {
+        const auto value = u8(attribute);
+        bad_ = bad_ || value >= __WLB_RETURN_MAX;
+        return static_cast<Return>(value);
+    }
+
+    std::set<Return> return_modes(const nlattr *attribute)
+    {
+        const auto mask = u32(attribute);
+        bad_ = bad_ || (mask & ~WLB_RETURN_ALL) != 0;
+        std::set<Return> modes;
+        for (unsigned mode = 0; mode < __WLB_RETURN_MAX; ++mode)
+            if ((mask & 1U << mode) != 0)
+                modes.insert(static_cast<Return>(mode));
+        return modes;
+    }
+
     Prefix prefix(const nlattr *attribute)
     {
         Prefix prefix;
@@ -119,6 +145,9 @@ void read(Reader &in, const nlattr *nest, ClientGateway &gateway)
             break;
         case WLB_CG_A_CLIENT_QUOTA:
             gateway.client_quota = in.u32(a);
+            break;
+        case WLB_CG_A_RETURNS:
+            gateway.returns = in.return_modes(a);
             break;
         case WLB_CG_A_T_RACING:
             t.racing = seconds(in.u32(a));
@@ -178,7 +207,7 @@ Replica read_replica(Reader &in, const nlattr *nest)
         if (type == WLB_REPLICA_A_ADDRESS)
             replica.address = in.address(a);
         else if (type == WLB_REPLICA_A_VIA)
-            replica.via = in.u8(a) == WLB_VIA_IPIP ? Via::ipip : Via::gre;
+            replica.via = in.via(a);
         else if (type == WLB_REPLICA_A_DELAY)
             replica.delay = microseconds(in.u32(a));
     });
@@ -238,6 +267,12 @@ Served read_served(Reader &in, const nlattr *nest, bool &busy)
         case WLB_SERVED_A_LOCAL:
             served.local = in.address(a);
             break;
+        case WLB_SERVED_A_RETURN:
+            served.return_mode = in.return_mode(a);
+            break;
+        case WLB_SERVED_A_VIA:
+            served.via = in.via(a);
+            break;
         case WLB_SERVED_A_FROM:
             served.from.push_back(in.prefix(a));
             break;
@@ -248,6 +283,9 @@ Served read_served(Reader &in, const nlattr *nest, bool &busy)
             break;
         }
     });
+    // The module may have a default in it where it means nothing.
+    if (served.return_mode == Return::nat || !served.via)
+        served.via = default_via(served.return_mode);
     return served;
 }
 
@@ -365,6 +403,12 @@ Result<Flow> decode_flow(const nlmsghdr *message)
             break;
         case WLB_FLOW_A_ISN:
             flow.isn = in.u32(a);
+            break;
+        case WLB_FLOW_A_RETURN:
+            flow.return_mode = in.u8(a);
+            break;
+        case WLB_FLOW_A_VIA:
+            flow.via = in.u8(a);
             break;
         default:
             break;

@@ -82,11 +82,15 @@ Result<Message> build(int family, std::uint8_t command, int flags,
 
 void put(Writer &out, const ClientGateway &gateway)
 {
+    std::uint32_t returns = 0;
+    for (const auto mode : gateway.returns)
+        returns |= 1U << static_cast<unsigned>(mode);
     out.nest(WLB_A_CLIENT_GATEWAY, [&] {
         for (const auto &name : gateway.inside)
             out.string(WLB_CG_A_INSIDE, name);
         out.u32(WLB_CG_A_MAX_FLOWS, gateway.max_flows);
         out.u32(WLB_CG_A_CLIENT_QUOTA, gateway.client_quota);
+        out.u32(WLB_CG_A_RETURNS, returns);
         out.u32(WLB_CG_A_T_RACING, gateway.timeouts.racing.count());
         out.u32(WLB_CG_A_T_TOMBSTONE, gateway.timeouts.tombstone.count());
         out.u32(WLB_CG_A_T_ESTABLISHED, gateway.timeouts.established.count());
@@ -124,7 +128,7 @@ void put(Writer &out, const Origin &origin)
         for (const auto &replica : origin.replicas)
             out.nest(WLB_ORIGIN_A_REPLICA, [&] {
                 out.address(WLB_REPLICA_A_ADDRESS, replica.address);
-                out.u8(WLB_REPLICA_A_VIA, replica.via == Via::ipip ? WLB_VIA_IPIP : WLB_VIA_GRE);
+                out.u8(WLB_REPLICA_A_VIA, static_cast<std::uint8_t>(replica.via));
                 out.u32(WLB_REPLICA_A_DELAY, replica.delay.count());
             });
         if (origin.source)
@@ -143,6 +147,9 @@ void put(Writer &out, const Served &served)
         out.ports(WLB_SERVED_A_PORTS, served.ports);
         if (served.local)
             out.address(WLB_SERVED_A_LOCAL, *served.local);
+        out.u8(WLB_SERVED_A_RETURN, static_cast<std::uint8_t>(served.return_mode));
+        if (served.via)
+            out.u8(WLB_SERVED_A_VIA, static_cast<std::uint8_t>(*served.via));
         for (const auto &prefix : served.from)
             out.prefix(WLB_SERVED_A_FROM, prefix);
     });

@@ -50,6 +50,7 @@ std::vector<Field> fields_of(const ClientGateway &gateway)
         Field{"inside", gateway.inside, true},
         scalar("max-flows", std::to_string(gateway.max_flows)),
         scalar("client-quota", std::to_string(gateway.client_quota)),
+        list("returns", gateway.returns, [](auto mode) { return name_of(mode); }),
         scalar("timeouts.racing", format_duration(t.racing)),
         scalar("timeouts.tombstone", format_duration(t.tombstone)),
         scalar("timeouts.established", format_duration(t.established)),
@@ -87,7 +88,8 @@ std::vector<Field> fields_of(const Served &served)
         addresses("server", served.servers),
         ports(served.ports),
         scalar("local", served.local ? served.local->text() : "none"),
-        scalar("return", "nat"),
+        scalar("return", name_of(served.return_mode)),
+        scalar("via", served.via ? name_of(*served.via) : "none"),
         prefixes("clones-from", served.from),
     };
 }

@@ -18,6 +18,17 @@ std::string state_name(std::uint8_t state)
     return state < names.size() ? names.at(state) : "state-" + std::to_string(state);
 }
 
+std::string return_name(std::uint8_t mode)
+{
+    return mode < __WLB_RETURN_MAX ? name_of(static_cast<Return>(mode))
+                                   : "return-" + std::to_string(mode);
+}
+
+std::string via_name(std::uint8_t via)
+{
+    return via < __WLB_VIA_MAX ? name_of(static_cast<Via>(via)) : "via-" + std::to_string(via);
+}
+
 std::string fraction(std::uint64_t thousandths, const char *unit)
 {
     std::array<char, 40> text{};
@@ -71,9 +82,13 @@ void add(Json &object, const Tuple &tuple)
 
 std::string to_text(const Flow &flow)
 {
-    return to_text(flow.tuple) + " winner " + (flow.winner ? flow.winner->text() : "none") +
-           " state " + state_name(flow.state) + " expires " + fraction(flow.expires_ms, "s") +
-           " isn " + std::to_string(flow.isn);
+    auto text = to_text(flow.tuple) + " winner " + (flow.winner ? flow.winner->text() : "none");
+    if (flow.return_mode)
+        text += " return " + return_name(*flow.return_mode);
+    if (flow.via)
+        text += " " + via_name(*flow.via);
+    return text + " state " + state_name(flow.state) + " expires " +
+           fraction(flow.expires_ms, "s") + " isn " + std::to_string(flow.isn);
 }
 
 std::string to_text(const RaceRecord &race)
@@ -91,6 +106,8 @@ Json to_json(const Flow &flow)
     auto object = Json::object();
     add(object, flow.tuple);
     object["winner"] = to_json(flow.winner);
+    object["return"] = flow.return_mode ? Json(return_name(*flow.return_mode)) : Json(nullptr);
+    object["via"] = flow.via ? Json(via_name(*flow.via)) : Json(nullptr);
     object["state"] = state_name(flow.state);
     object["expires_ms"] = flow.expires_ms;
     object["isn"] = flow.isn;
@@ -156,9 +173,13 @@ Json to_json(const Origin &origin)
 Json to_json(const Served &served, bool busy)
 {
     return {
-        {"name", served.name},   {"server", texts(served.servers)},
-        {"ports", served.ports}, {"local", to_json(served.local)},
-        {"return", "nat"},       {"clones_from", texts(served.from)},
+        {"name", served.name},
+        {"server", texts(served.servers)},
+        {"ports", served.ports},
+        {"local", to_json(served.local)},
+        {"return", name_of(served.return_mode)},
+        {"via", served.via ? Json(name_of(*served.via)) : Json(nullptr)},
+        {"clones_from", texts(served.from)},
         {"busy", busy},
     };
 }

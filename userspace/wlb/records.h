@@ -23,7 +23,9 @@ struct Tuple {
 struct Flow {
     Tuple tuple;
     std::optional<Address> winner;
-    std::uint8_t state = 0; // enum wlb_flow_state
+    std::optional<std::uint8_t> return_mode; // enum wlb_return; if a replica has won
+    std::optional<std::uint8_t> via;         // enum wlb_via; if that encapsulates
+    std::uint8_t state = 0;                  // enum wlb_flow_state
     std::uint32_t expires_ms = 0;
     std::uint32_t isn = 0;
 };

@@ -31,6 +31,7 @@ constexpr auto client_gateway_names = [] {
     names[WLB_CG_A_INSIDE].name = "inside";
     names[WLB_CG_A_MAX_FLOWS].name = "max-flows";
     names[WLB_CG_A_CLIENT_QUOTA].name = "client-quota";
+    names[WLB_CG_A_RETURNS].name = "returns";
     names[WLB_CG_A_T_RACING].name = "timeouts.racing";
     names[WLB_CG_A_T_TOMBSTONE].name = "timeouts.tombstone";
     names[WLB_CG_A_T_ESTABLISHED].name = "timeouts.established";
@@ -77,6 +78,8 @@ constexpr auto served_names = [] {
     names[WLB_SERVED_A_SERVER].name = "server";
     names[WLB_SERVED_A_PORTS].name = "ports";
     names[WLB_SERVED_A_LOCAL].name = "local";
+    names[WLB_SERVED_A_RETURN].name = "return";
+    names[WLB_SERVED_A_VIA].name = "via";
     names[WLB_SERVED_A_FROM].name = "clones-from";
     return names;
 }();

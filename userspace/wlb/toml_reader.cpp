@@ -369,7 +369,8 @@ private:
     {
         const std::string path = "client-gateway";
         auto &gateway = parsed_.config.client_gateway;
-        keys(table, path, {"inside", "max-flows", "client-quota", "timeouts", "service"});
+        keys(table, path,
+             {"inside", "max-flows", "client-quota", "returns", "timeouts", "service"});
         list(table, path, "inside", gateway.inside, "a list of interface names", false,
              [&](const toml::node &entry, const std::string &item_path) {
                  if (const auto name = string(entry, item_path))
@@ -377,9 +378,25 @@ private:
              });
         integer(table, path, "max-flows", gateway.max_flows);
         integer(table, path, "client-quota", gateway.client_quota);
+        returns(table, path, gateway.returns);
         timeouts(table, path, gateway.timeouts);
         each(table, path, "service",
              [this](const auto &entry, const auto &entry_path) { service(entry, entry_path); });
+    }
+
+    void returns(const toml::table &table, const std::string &path, std::set<Return> &target)
+    {
+        if (table.get("returns") == nullptr)
+            return;
+        std::vector<Return> modes;
+        texts(table, path, "returns", "a list of return modes", false, &parse_return, modes);
+        target.clear();
+        for (std::size_t i = 0; i < modes.size(); ++i) {
+            const auto item_path = path + ".returns[" + std::to_string(i) + "]";
+            if (!target.insert(modes[i]).second)
+                complain(locate(item_path),
+                         item_path + ": \"" + name_of(modes[i]) + "\" is given twice");
+        }
     }
 
     void timeouts(const toml::table &table, const std::string &parent, Timeouts &target)
@@ -473,7 +490,7 @@ private:
     void served(const toml::table &table, const std::string &path)
     {
         auto &served = parsed_.config.served.emplace_back();
-        keys(table, path, {"name", "server", "ports", "local", "return", "clones-from"});
+        keys(table, path, {"name", "server", "ports", "local", "return", "via", "clones-from"});
         servers(table, path, served.servers);
         string(table, path, "name", served.name);
         if (table.get("name") == nullptr && !served.servers.empty())
@@ -482,11 +499,14 @@ private:
             failed_.insert(path + ".name"); // it is the server that is missing
         ports(table, path, served.ports, nullptr);
         value(table, path, "local", &Address::parse, served.local);
-        std::string mode = "nat";
-        string(table, path, "return", mode);
-        if (mode != "nat" && failed_.count(path + ".return") == 0)
-            fail(path + ".return", *table.get("return"),
-                 "\"" + mode + "\" must be \"nat\", the only return mode so far");
+        std::optional<Return> mode;
+        value(table, path, "return", &parse_return, mode);
+        served.return_mode = mode.value_or(served.return_mode);
+        value(table, path, "via", &parse_via, served.via);
+        if (!served.via)
+            served.via = default_via(served.return_mode);
+        if (failed_.count(path + ".return") != 0)
+            failed_.insert(path + ".via"); // it is the mode that is wrong
         texts(table, path, "clones-from", "a list of prefixes", false, &Prefix::parse, served.from);
     }
 

@@ -50,6 +50,11 @@ std::string ports(const std::vector<std::uint16_t> &items)
     return list(items, [](auto port) { return std::to_string(port); });
 }
 
+std::string returns(const std::set<Return> &modes)
+{
+    return list(modes, [](auto mode) { return quote(name_of(mode)); });
+}
+
 std::string servers(const std::vector<Address> &items)
 {
     if (items.size() == 1)
@@ -107,7 +112,9 @@ std::string text(const Served &served)
     return "\n[[replica.origin]]\n" + line("name", quote(served.name)) +
            line("server", servers(served.servers)) + line("ports", ports(served.ports)) +
            line("local", quote(served.local ? served.local->text() : "")) +
-           line("return", quote("nat")) + line("clones-from", prefixes(served.from));
+           line("return", quote(name_of(served.return_mode))) +
+           (served.via ? line("via", quote(name_of(*served.via))) : "") +
+           line("clones-from", prefixes(served.from));
 }
 
 } // namespace
@@ -122,6 +129,7 @@ std::string to_toml(const Config &config)
             out += line("inside", strings(gateway.inside));
         out += line("max-flows", std::to_string(gateway.max_flows)) +
                line("client-quota", std::to_string(gateway.client_quota)) +
+               line("returns", returns(gateway.returns)) +
                line("timeouts", timeouts(gateway.timeouts));
     }
     for (const auto &service : gateway.services)
@@ -138,6 +146,7 @@ std::string defaults_toml()
     const ClientGateway gateway;
     const Origin origin;
     const Replica replica;
+    const Served served;
     const auto off = [](const char *key, const std::string &value) {
         return "#" + line(key, value);
     };
@@ -153,6 +162,8 @@ std::string defaults_toml()
            off("max-flows", std::to_string(gateway.max_flows)) +
            "# half-open flows per client (IPv6: per /64)\n" +
            off("client-quota", std::to_string(gateway.client_quota)) +
+           "# how replicas' packets may come back: what is offered to them, at least one\n" +
+           off("returns", returns(gateway.returns)) +
            "# no answer yet; the server won; carried; after both FINs; after a RST\n" +
            off("timeouts", timeouts(gateway.timeouts)) +
            "\n"
@@ -192,8 +203,12 @@ std::string defaults_toml()
            "# required: an address or a list of one family\n" +
            off("server", quote("203.0.113.10")) + "# required: at most 16\n" +
            off("ports", "[80, 443]") + "# required: the address of this host to serve from\n" +
-           off("local", quote("198.51.100.7")) + "# the only mode so far\n" +
-           off("return", quote("nat")) +
+           off("local", quote("198.51.100.7")) +
+           "# how packets get back to the client: nat, spoof or tunnel\n" +
+           off("return", quote(name_of(served.return_mode))) +
+           "# with spoof and tunnel: gre or ipip\n"
+           "# via = " +
+           quote(name_of(*default_via(Return::tunnel))) + "\n" +
            "# required: the server gateways that clones may come from, prefixes\n" +
            off("clones-from", "[\"203.0.113.1\"]");
 }

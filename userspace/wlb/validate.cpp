@@ -149,6 +149,9 @@ private:
         range(subject, "max-flows", gateway.max_flows, 1024, 16777216);
         range(subject, "client-quota", gateway.client_quota, 1,
               std::numeric_limits<std::uint32_t>::max());
+        if (gateway.returns.empty())
+            add(subject, "returns",
+                "returns must have at least one of \"nat\", \"spoof\" and \"tunnel\"");
         const Timeouts &t = gateway.timeouts;
         const std::pair<const char *, seconds> timeouts[] = {
             {"timeouts.racing", t.racing},
@@ -313,6 +316,12 @@ private:
                     "local: " + served.local->text() +
                         " is a server of this origin; it must be an address of this host");
         }
+        if (served.via && served.return_mode == Return::nat)
+            add(subject, "via", "via: only with return = spoof or tunnel");
+        if (served.return_mode == Return::spoof && served.servers.size() > 1)
+            add(subject, at("server", 1),
+                "server: only one with return = spoof: clients' packets to the local address are "
+                "turned to it");
         if (served.from.empty())
             add(subject, "clones-from",
                 "clones-from is missing: the server gateways that clones may come from, a list of "

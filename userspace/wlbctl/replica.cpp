@@ -15,6 +15,8 @@ int add(Context &context, const Command &command, const Args &args)
         .option("server", "ADDRESS[,ADDRESS]..", "the origin to answer for")
         .option("ports", "P[,P]..", "its ports")
         .option("local", "ADDRESS", "the address of this host to serve from")
+        .option("return", "nat|spoof|tunnel", "how packets get back to the client (default nat)")
+        .option("via", "gre|ipip", "how spoof and tunnel encapsulate them (default gre)")
         .option("from", "PREFIX[,PREFIX]..", "server gateways that clones may come from");
     if (!options.parse(args))
         return options.status();
@@ -26,6 +28,10 @@ int add(Context &context, const Command &command, const Args &args)
     options.read_list("server", &Address::parse, served.servers);
     options.read_list("ports", &parse_port, served.ports);
     options.read("local", &Address::parse, served.local);
+    options.read("return", &parse_return, served.return_mode);
+    options.read("via", &parse_via, served.via);
+    if (!served.via)
+        served.via = default_via(served.return_mode);
     options.read_list("from", &Prefix::parse, served.from);
     if (!options.good())
         return options.status();
@@ -99,7 +105,9 @@ int set_busy(Context &context, const Command &command, const Args &args)
 const std::vector<Command> &replica_commands()
 {
     static const std::vector<Command> commands{
-        {"replica", "add", "NAME --server A,.. --ports P,.. --local A --from PREFIX,..",
+        {"replica", "add",
+         "NAME --server A,.. --ports P,.. --local A --from PREFIX,..\n"
+         "       [--return nat|spoof|tunnel] [--via gre|ipip]",
          "Have this host answer clones for an origin.",
          "replica add www --server 203.0.113.10 --ports 80,443 --local 198.51.100.7 "
          "--from 203.0.113.1",

@@ -20,13 +20,13 @@ _NUMBERS = [0, 1, 2, 3, 7, 8, 31, 32, 33, 128, 129, 255, 1000, 1024, 4096, 13107
 _PREFIX = {1: "address", 2: "length"}
 _REPLICA = {1: "address", 2: "u8", 3: "u32"}
 # Of each nest, what may be in it: type -> (kind, how many at most).
-_GATEWAY = {1: ("device", 3), **{n: ("u32", 1) for n in range(2, 9)}}
+_GATEWAY = {1: ("device", 3), **{n: ("u32", 1) for n in range(2, 9)}, 9: ("returns", 1)}
 _SERVICE = {1: ("name", 1), 2: ("ports", 1), 3: ("flag", 1), 4: (_PREFIX, 3), 5: ("flag", 1),
             6: (_PREFIX, 3)}
 _ORIGIN = {1: ("name", 1), 2: ("address", 3), 3: ("ports", 1), 4: ("u8", 1), 5: ("u32", 1),
            6: (_REPLICA, 5), 7: ("address", 1), 8: ("flag", 1)}
 _SERVED = {1: ("name", 1), 2: ("address", 2), 3: ("ports", 1), 4: ("address", 1), 5: (_PREFIX, 3),
-           6: ("u8", 1)}
+           7: ("u8", 1), 8: ("u8", 1)}
 _FLOW = {n: ("address", 1) for n in (1, 3, 5)}
 _REQUESTS = {
     1: {}, 2: {1: ("u32", 1), 2: ("roles", 1), 3: (_GATEWAY, 1), 4: (_SERVICE, 3), 5: (_ORIGIN, 3),
@@ -59,6 +59,8 @@ class Grammar:
                                       (128, 128, 64, 48, 129))])
         if kind == "roles":
             return struct.pack("=I", dice.choice((7, 7, 7, 7, 1, 2, 4, 0, 8)))
+        if kind == "returns":
+            return struct.pack("=I", dice.choice((7, 7, 7, 1, 2, 4, 5, 0, 8)))
         if kind == "bool":
             return bytes([dice.choice((0, 1, 1, 2))])
         if kind == "u8":
@@ -102,7 +104,8 @@ class Grammar:
         elif how == 1:
             attributes[at] = (kind, raw + dice.randbytes(dice.choice((1, 2, 4, 12, 300))))
         elif how == 2:
-            attributes[at] = (dice.choice((0, 1, 9, 17, 70, 255, 0x3fff)) | (kind & NESTED), value)
+            other = dice.choice((0, 1, 6, 9, 17, 70, 255, 0x3fff))
+            attributes[at] = (other | (kind & NESTED), value)
         elif how == 3:
             attributes[at] = (kind ^ NESTED, value)
         elif how == 4:
