@@ -133,8 +133,7 @@ static __always_inline unsigned int wlb_carry_in(struct wlb_net *wn,
 		err = wlb_pkt_set_addr(skb, &a->p, true,
 				       wlb_flow_server(f, a->p.v6));
 	if (err) {
-		wlb_count(wn, err == -EBADMSG ? WLB_STAT_tunnel_congested :
-						WLB_STAT_translate_failed);
+		wlb_count(wn, WLB_STAT_translate_failed);
 		return NF_DROP;
 	}
 	wlb_count(wn, a->o ? WLB_STAT_tunnelled_in :
@@ -292,6 +291,8 @@ static unsigned int wlb_cg_tunnelled(struct wlb_net *wn, const struct wlb_cg *cg
 	    !wlb_portmap_has(&cg->map, a.p.th.source))
 		return NF_ACCEPT;
 	wlb_far_init(&a, wn->table, &o);
+	if (wlb_crack_congested(skb, v6, &o))
+		return wlb_far_alien(wn, &a, WLB_STAT_tunnel_congested);
 	if (wlb_pkt_flags(&a.p) & WLB_TCP_CONTROL)
 		return wlb_cg_far_control(wn, cg, skb, &a);
 	f = wlb_flow_to_server(wn->table, a.hash, &a.key, &a.p.src);

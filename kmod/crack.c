@@ -79,6 +79,26 @@ int wlb_crack_inner(const struct sk_buff *skb, bool v6,
 	return parsed;
 }
 
+bool wlb_crack_congested(const struct sk_buff *skb, bool v6,
+			 const struct wlb_outer *o)
+{
+	struct ipv6hdr buf6;
+	struct iphdr buf4;
+	const void *ih;
+	u8 tos;
+
+	if (!INET_ECN_is_ce(o->tos))
+		return false;
+	if (v6) {
+		ih = skb_header_pointer(skb, o->len, sizeof(buf6), &buf6);
+		tos = ih ? ipv6_get_dsfield(ih) : 0;
+	} else {
+		ih = skb_header_pointer(skb, o->len, sizeof(buf4), &buf4);
+		tos = ih ? ((const struct iphdr *)ih)->tos : 0;
+	}
+	return INET_ECN_is_not_ect(tos);
+}
+
 /* Marks of routers on the way go on inside. */
 static int wlb_crack_ecn(struct sk_buff *skb, bool v6, u8 outer)
 {
@@ -89,7 +109,8 @@ static int wlb_crack_ecn(struct sk_buff *skb, bool v6, u8 outer)
 		return 0;
 	if (skb_ensure_writable(skb, len))
 		return -ENOMEM;
-	return INET_ECN_decapsulate(skb, outer, inner) > 1 ? -EBADMSG : 0;
+	INET_ECN_decapsulate(skb, outer, inner);
+	return 0;
 }
 
 int wlb_crack(struct sk_buff *skb, struct wlb_pkt *p, const struct wlb_outer *o,

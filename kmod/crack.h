@@ -26,10 +26,16 @@ int wlb_crack_inner(const struct sk_buff *skb, bool v6,
 		    const struct wlb_outer *o, struct wlb_pkt *p);
 
 /*
+ * Congestion was marked outside of a packet that cannot carry the mark: to be
+ * dropped (RFC 6040 4.2) before anybody has heard of it.
+ */
+bool wlb_crack_congested(const struct sk_buff *skb, bool v6,
+			 const struct wlb_outer *o);
+
+/*
  * Takes the outer headers off and, if @local is not NULL, turns the destination
- * to it; the rest of the stack sees what was inside. -EBADMSG if congestion was
- * marked outside of a packet that cannot carry the mark (RFC 6040 4.2). Negative:
- * drop it, it may be half changed.
+ * to it; the rest of the stack sees what was inside. Negative: drop it, it may
+ * be half changed.
  */
 int wlb_crack(struct sk_buff *skb, struct wlb_pkt *p, const struct wlb_outer *o,
 	      const union wlb_addr *local);

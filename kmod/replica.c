@@ -140,7 +140,8 @@ static unsigned int wlb_clone_in(struct wlb_net *wn, struct sk_buff *skb,
 
 	wlb_pkt_options(skb, p, buf, &opts);
 	ret = wlb_clone_return(s, &opts);
-	stat = wlb_clone_refuse(skb, p, s, ret);
+	stat = wlb_crack_congested(skb, p->v6, o) ? WLB_STAT_tunnel_congested :
+	       wlb_clone_refuse(skb, p, s, ret);
 	if (stat == WLB_NO_STAT) {
 		if (!wlb_clone_crack(wn, skb, p, o, s, ret, &opts)) {
 			wlb_count(wn, WLB_STAT_clone_cracked);
@@ -160,6 +161,10 @@ static unsigned int wlb_clone_in(struct wlb_net *wn, struct sk_buff *skb,
 static unsigned int wlb_client_in(struct wlb_net *wn, struct sk_buff *skb,
 				  struct wlb_pkt *p, const struct wlb_outer *o)
 {
+	if (wlb_crack_congested(skb, p->v6, o)) {
+		wlb_count(wn, WLB_STAT_tunnel_congested);
+		return NF_DROP;
+	}
 	if ((wlb_pkt_is_syn(p) &&
 	     !wlb_connected(dev_net(skb->dev), skb, p, &p->dst)) ||
 	    wlb_crack(skb, p, o, NULL)) {

@@ -9,7 +9,8 @@ import pytest
 
 from wlblab import kernel, packets, web, wlb
 from wlblab.bulk import both_ways
-from wlblab.clones import SYN_ACK, Delta, Tap, Wire, encapsulate, segment
+from wlblab.clones import (SYN_ACK, Delta, Tap, Wire, encapsulate, no_checksum_offload,
+                           segment)
 from wlblab.host import wait_until
 from wlblab.packets import ACK, ANSWER, RST, SYN
 from wlblab.t0 import T0
@@ -28,6 +29,8 @@ def net():
     with T0(delays=False, clients=1) as t0:
         t0.build()
         t0.own_origin()
+        for name in t0.replicas:
+            no_checksum_offload(t0[name], "wan0")
         t0.warm_up()
         yield t0
     kernel.unload()
@@ -101,7 +104,8 @@ def test_walk(net, family, way):
         (answer,) = answers
         assert (answer.dst, answer.inner.src, answer.inner.dst) == (client, s, client)
         assert answer.proto == {"gre": 47, "ipip": 4 if family == 4 else 41}[via]
-        assert packets.Packet(answer.inner.data).tag() == (ANSWER, nonce)
+        assert packets.Packet(answer.inner.data).tags() == [
+            packets.tag(ANSWER, nonce, OFFER[mode])]
         assert packets.Packet(answer.inner.data).sound()
         data = [p for p in on_wire if p.out and p.is_tcp and p.src == s and not p.flags & SYN]
         assert bool(data) == (mode == "spoof")
@@ -202,7 +206,7 @@ def test_reverse_path(net, family, rp_filter):
 
 @contextlib.contextmanager
 def rules(host, text):
-    host.run("nft", "-f", "-", stdin=f"table inet scenario {{ {text} }}")
+    host.run("nft", "-f", "-", stdin=f"table inet scenario {{\n{text}\n}}\n")
     try:
         yield
     finally:
@@ -218,8 +222,10 @@ def test_replica_forgot(net, family, way):
     with net["c1"].connect(s, 80) as sock:
         sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert b"X-Who: r1" in sock.recv(4096)
-        with rules(net["r1"], """chain out { type filter hook output priority 0
-                                 tcp flags & (rst|fin) != 0 drop }"""):
+        with rules(net["r1"], """chain out {
+                                     type filter hook output priority 0
+                                     tcp flags & (rst|fin) != 0 drop
+                                 }"""):
             net["r1"].run("ss", "-K", "-t", "state", "established", "sport", "=", ":80")
             wait_until("r1 has forgotten", lambda: not net["r1"].sockets(
                 "state", "connected", "sport", "=", ":80"))
@@ -270,14 +276,16 @@ def test_strangers(net, family, way):
     configure(net, mode, via)
     client, s = net.address["c1", family], net.address["s", family]
     r1, r2 = net.address["r1", family], net.address["r2", family]
-    with net["c1"].connect(s, 80, 40123) as sock, Wire(net, "core", "cg") as wire, \
+    ctl = net.wlb("cg")
+    began = Delta(ctl)
+    with net["c1"].connect(s, 80) as sock, Wire(net, "core", "cg") as wire, \
             Tap(net["c1"], "lan0") as tap:
-        wait_until("losers are gone", lambda: net.wlb("cg").counters()["reset_sent"] % 3 == 0)
-        ctl = net.wlb("cg")
+        wait_until("losers are gone", lambda: began().get("reset_sent") == 3)
+        port = sock.getsockname()[1]
 
-        def sent(source, inner_src=s, dport=40123, inner_dst=client, flags=ACK, **kwargs):
+        def sent(source, inner_src=s, other=0, inner_dst=client, flags=ACK, **kwargs):
             before = Delta(ctl)
-            wire.send(encapsulate(segment(inner_src, inner_dst, 80, dport, flags, b"",
+            wire.send(encapsulate(segment(inner_src, inner_dst, 80, port + other, flags, b"",
                                           payload=b"evil", **kwargs), source, client, via))
             time.sleep(0.1)
             return before()
@@ -286,8 +294,8 @@ def test_strangers(net, family, way):
         assert sent(UNLISTED[family]) == {"tunnel_stray": 1}
         assert sent(UNLISTED[family], flags=RST) == {"tunnel_stray": 1}
         assert sent(r1, inner_src=r2) == {"tunnel_no_flow": 1}
-        assert sent(r1, dport=40124) == {"tunnel_no_flow": 1}
-        assert sent(r1, flags=SYN_ACK, dport=40124) == {"tunnel_no_flow": 1}
+        assert sent(r1, other=1) == {"tunnel_no_flow": 1}
+        assert sent(r1, flags=SYN_ACK, other=1) == {"tunnel_no_flow": 1}
         assert not tap.seen(lambda p: not p.out and b"evil" in p.data)
         # A tunnel of the client's own.
         assert sent(r1, inner_dst=UNLISTED[family]) == {}
@@ -309,8 +317,10 @@ def test_congestion(net, family, way):
         download = web.Download(net["c1"], net.address["s", family])
         download.read(1 << 16)
         marks = net["c1"].counters()["IpExtInCEPkts" if family == 4 else "Ip6InCEPkts"]
-        with rules(net["core"], f"""chain forward {{ type filter hook forward priority 0
-                   meta l4proto {proto} oifname "cg" {ip} ecn set ce }}"""):
+        with rules(net["core"], f"""chain forward {{
+                   type filter hook forward priority 0
+                   meta l4proto {proto} oifname "cg" {ip} ecn set ce
+               }}"""):
             download.read(1 << 20)
             before = Delta(net.wlb("cg"))
             head, body = download.finish()
