@@ -11,6 +11,11 @@
 #error "wlb needs Linux 6.1 or newer"
 #endif
 
+/* skb_gso_validate_network_len() moved in 6.5 */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+#include <net/gso.h>
+#endif
+
 /* hrtimer_init() gave way to hrtimer_setup() in 6.13 */
 static inline void wlb_hrtimer_setup(struct hrtimer *timer,
 				     enum hrtimer_restart (*fn)(struct hrtimer *),

@@ -9,6 +9,7 @@
 #include <net/netfilter/nf_conntrack.h>
 #include <net/route.h>
 
+#include "compat.h"
 #include "tunnel.h"
 
 /* Puts the GRE header, if any; the IP protocol that the outer header names. */

@@ -113,6 +113,8 @@ class Net:
         "delay 20ms loss 5%"; "" for nothing."""
         key = host, self.device(host, peer)
         had = key in self._netem
+        if self._netem.get(key, "") == arguments:
+            return
         self._netem[key] = arguments
         if arguments:
             self._batches(self._netem_jobs({key: arguments}))
