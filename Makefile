@@ -5,8 +5,8 @@ KVER    ?= $(shell uname -r)
 DESTDIR ?=
 PREFIX  ?= /usr/local
 
-.PHONY: help all deps kmod userspace demo check check-debug check-smp check-kcsan fuzz coverage \
-	lint install uninstall clean
+.PHONY: help all deps kmod userspace demo check check-debug check-matrix check-smp check-kcsan \
+	fuzz coverage lint install uninstall clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ check: deps ## all tests; ends with one line of counts
 # More than the usual: make check-debug WLB_RACES=100000 WLB_SYNS=1000000 WLB_FUZZ=100000
 check-debug: deps ## all scenarios and worse ones in a kernel that watches itself
 	scripts/check.py debug
+
+check-matrix: deps ## every return mode with all that it may meet, in the first such kernel
+	scripts/check.py matrix
 
 check-smp: deps ## races, floods and churn in such a kernel with four processors
 	scripts/check.py smp

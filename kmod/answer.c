@@ -70,16 +70,22 @@ static __always_inline bool wlb_flow_spoofed(const struct wlb_flow *f)
 	return peer && peer->ret == WLB_RETURN_SPOOF;
 }
 
+/* A SYN-ACK, or the RST to a SYN: RFC 9293 3.10.7.1. */
+static bool wlb_answers_syn(const struct wlb_pkt *p)
+{
+	return p->th.ack && (p->th.syn || (p->th.rst && !p->th.seq));
+}
+
 static enum wlb_from wlb_answerer(const struct wlb_cg *cg,
 				  const struct wlb_flow *f,
 				  const struct wlb_far *a)
 {
 	const struct wlb_service *service;
 
+	/* of a spoofing winner's flow, the server only ever answers the SYN */
 	if (!a->o && wlb_far_server(a, f))
-		return wlb_flow_spoofed(f) &&
-		       !(a->p.th.syn && a->p.th.ack) ? WLB_FROM_WINNER :
-						       WLB_FROM_SERVER;
+		return wlb_flow_spoofed(f) && !wlb_answers_syn(&a->p) ?
+		       WLB_FROM_WINNER : WLB_FROM_SERVER;
 	if (wlb_flow_won_by(f, a->from, a->p.v6))
 		return WLB_FROM_WINNER;
 	service = wlb_cg_service(cg, ntohs(a->p.th.source));

@@ -85,7 +85,7 @@ def tracking(net, request):
     yield
     refused = firewall.refused(cg)
     firewall.remove(cg)
-    assert refused == 0
+    assert refused == {}
 
 
 TROUBLE = ("TcpInCsumErrors", "IpReasmReqds", "Ip6ReasmReqds", "IpFragCreates", "Ip6FragCreates",

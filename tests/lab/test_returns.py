@@ -186,7 +186,7 @@ def test_syn_cookies(net, family, way):
     try:
         before = net["r1"].counters()["TcpExtSyncookiesRecv"]
         both_ways(net["c1"], net.address["s", family], net["r1"], 8080, 1 << 20)
-        assert net["r1"].counters()["TcpExtSyncookiesRecv"] == before + 1
+        assert net["r1"].counters()["TcpExtSyncookiesRecv"] > before
     finally:
         net["r1"].sysctl(net__ipv4__tcp_syncookies=1)
 
@@ -313,20 +313,21 @@ def test_congestion(net, family, way):
         net[host].sysctl(net__ipv4__tcp_ecn=1)
     ip = "ip6" if family == 6 else "ip"
     proto = {"gre": 47, "ipip": 4 if family == 4 else 41}[way[1]]
+    marking = f"""chain forward {{{{
+                      type filter hook forward priority 0
+                      meta l4proto {proto} oifname "cg" {{}} {ip} ecn set ce
+                  }}}}"""
     try:
         download = web.Download(net["c1"], net.address["s", family])
         download.read(1 << 16)
         marks = net["c1"].counters()["IpExtInCEPkts" if family == 4 else "Ip6InCEPkts"]
-        with rules(net["core"], f"""chain forward {{
-                   type filter hook forward priority 0
-                   meta l4proto {proto} oifname "cg" {ip} ecn set ce
-               }}"""):
-            download.read(1 << 20)
-            before = Delta(net.wlb("cg"))
+        with rules(net["core"], marking.format(f"{ip} ecn != not-ect")):
             head, body = download.finish()
             assert net["c1"].counters()[
                 "IpExtInCEPkts" if family == 4 else "Ip6InCEPkts"] > marks + 10
             assert b"X-Who: r1" in head and body == web.big_file().read_bytes()
+        before = Delta(net.wlb("cg"))
+        with rules(net["core"], marking.format("")):
             # The server's: a SYN-ACK has no room for the mark.
             assert web.fetch(net["c1"], net.address["s", family])[0] == "s"
             assert before()["tunnel_congested"]

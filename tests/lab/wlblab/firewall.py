@@ -50,9 +50,10 @@ def notrack(host):
 
 
 def refused(host):
-    """Packets that it has dropped."""
+    """{counter: packets that it has dropped}, {} if none."""
     listed = json.loads(host.out("nft", "-j", "list", "counters", "table", "inet", "wall"))
-    return sum(item["counter"]["packets"] for item in listed["nftables"] if "counter" in item)
+    counters = [item["counter"] for item in listed["nftables"] if "counter" in item]
+    return {c["name"]: c["packets"] for c in counters if c["packets"]}
 
 
 def remove(host):
