@@ -15,7 +15,7 @@ import pytest
 from wlblab import firewall, kernel, web, wlb
 from wlblab.bulk import both_ways
 from wlblab.clones import Delta
-from wlblab.host import OUT, Capture
+from wlblab.host import OUT, Capture, wait_until
 from wlblab.t0 import T0
 
 WAYS = ["nat", "spoof-gre", "spoof-ipip", "tunnel-gre", "tunnel-ipip"]
@@ -60,6 +60,7 @@ def way(net, request):
     mode, _, via = request.param.partition("-")
     net.configure(ports=[80, 8080], served={"return_": mode, "via": via or None})
     yield mode
+    wait_until("r1 has closed", lambda: not net["r1"].sockets("state", "connected"))
     net.wlb("cg").run("flow", "flush")
     assert wlb.unaccounted(net.wlb("cg").stats()) == 0
 
