@@ -59,7 +59,7 @@ def lab_files(*names):
 
 
 CLIENT_GATEWAY = lab_files("test_syn", "test_answers", "test_carried", "test_limits")
-RETURNS = lab_files("test_returns", "test_matrix")
+RETURNS = lab_files("test_returns", "test_icmp", "test_matrix")
 COUNTED = lab_files("test_baseline", "test_smoke")
 SMP = lab_files("test_smp")
 DEBUG = "tests/lab/debug"
@@ -93,7 +93,7 @@ MACHINES = {
     "uml-client": Machine("uml", ["-m", "2560"], CLIENT_GATEWAY),
     "uml-lab": Machine("uml", ["-m", "2560"], [*OTHERS, f"--ignore={SMP[0]}", *COUNTED]),
     "uml-returns": Machine("uml", ["-m", "2560", "-t", "1800"], RETURNS),
-    "uml-matrix": Machine("uml", ["-m", "2560", "-t", "1800"], RETURNS[1:], {"WLB_MATRIX": "all"}),
+    "uml-matrix": Machine("uml", ["-m", "2560", "-t", "1800"], RETURNS[-1:], {"WLB_MATRIX": "all"}),
     "uml-adverse": Machine("uml", ["-m", "2560"], ADVERSE, MANY),
     "uml-crowds": Machine("uml", ["-m", "3072", "-t", "7200"], CROWDS, MANY),
     "smp": Machine("smp", ["-c", "4", "-m", "2048", "-t", "5400"], PARALLEL, FEW),
@@ -361,8 +361,8 @@ SUITES = {
 TARGETS = {
     "check": [
         (1, ["deps", "kmod", "userspace"]),
-        (3, ["lab-6.1-returns", "lab-6.1-client", "lab-6.1", "style", "lab-6.1-counted", "lab-6.12-counted",
-             "lab-6.12", "clang", "checkpatch", "unit", "shell", "python"])],
+        (3, ["lab-6.1-returns", "lab-6.1-client", "lab-6.1", "style", "lab-6.1-counted",
+             "lab-6.12-counted", "lab-6.12", "clang", "checkpatch", "unit", "shell", "python"])],
     "debug": [
         (1, ["kmod-uml", "userspace"]),
         (2, ["uml-crowds", "uml-lab", "uml-returns", "uml-adverse", "uml-client", "fuzz",
