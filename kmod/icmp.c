@@ -196,36 +196,54 @@ void wlb_icmp_learn(struct net *net, struct sk_buff *skb,
 	ip_rt_put(rt);
 }
 
-static int wlb_relay4(struct net *net, struct sk_buff *skb)
+/*
+ * From our own address: the router that has sent the error may be on the way, and
+ * would not take a packet of its own from anybody.
+ */
+static int wlb_relay4(struct net *net, struct sk_buff *skb,
+		      const struct wlb_quote *q, struct wlb_icmp_change *c)
 {
 	struct flowi4 fl4 = {
-		.daddr = ip_hdr(skb)->daddr,
-		.saddr = ip_hdr(skb)->saddr,
-		.flowi4_flags = FLOWI_FLAG_ANYSRC,
+		.daddr = c->dst->v4,
 		.flowi4_proto = IPPROTO_ICMP,
 	};
 	struct rtable *rt = ip_route_output_key(net, &fl4);
+	union wlb_addr src;
+	int err;
 
 	if (IS_ERR(rt))
 		return -EHOSTUNREACH;
 	skb_dst_set(skb, &rt->dst);
+	src.v4 = fl4.saddr;
+	c->src = &src;
+	err = wlb_icmp_change(skb, q, c);
+	if (err)
+		return err;
 	memset(IPCB(skb), 0, sizeof(*IPCB(skb)));
 	ip_local_out(net, NULL, skb);
 	return 0;
 }
 
-static int wlb_relay6(struct net *net, struct sk_buff *skb)
+static int wlb_relay6(struct net *net, struct sk_buff *skb,
+		      const struct wlb_quote *q, struct wlb_icmp_change *c)
 {
 	struct flowi6 fl6 = {
-		.daddr = ipv6_hdr(skb)->daddr,
-		.saddr = ipv6_hdr(skb)->saddr,
+		.daddr = c->dst->v6,
 		.flowi6_proto = IPPROTO_ICMPV6,
 	};
-	struct dst_entry *dst = ip6_route_output(net, NULL, &fl6);
+	struct dst_entry *dst;
+	union wlb_addr src;
+	int err;
 
-	skb_dst_set(skb, dst);
-	if (dst->error)
+	err = ip6_dst_lookup(net, NULL, &dst, &fl6);
+	if (err)
 		return -EHOSTUNREACH;
+	skb_dst_set(skb, dst);
+	src.v6 = fl6.saddr;
+	c->src = &src;
+	err = wlb_icmp_change(skb, q, c);
+	if (err)
+		return err;
 	memset(IP6CB(skb), 0, sizeof(*IP6CB(skb)));
 	ip6_local_out(net, NULL, skb);
 	return 0;
@@ -244,9 +262,8 @@ int wlb_icmp_relay(struct net *net, const struct sk_buff *skb,
 	skb_scrub_packet(copy, true);
 	copy->dev = NULL;
 	nf_ct_set(copy, NULL, IP_CT_UNTRACKED);
-	err = wlb_icmp_change(copy, q, &c);
-	if (!err)
-		err = q->v6 ? wlb_relay6(net, copy) : wlb_relay4(net, copy);
+	err = q->v6 ? wlb_relay6(net, copy, q, &c) :
+		      wlb_relay4(net, copy, q, &c);
 	if (err)
 		kfree_skb(copy);
 	return err;

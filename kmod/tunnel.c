@@ -66,6 +66,8 @@ int wlb_tunnel_push(struct sk_buff *skb, const struct wlb_tunnel *tunnel, u8 tos
 		ih->hop_limit = ip6_dst_hoplimit((struct dst_entry *)dst);
 		ih->saddr = tunnel->from.v6;
 		ih->daddr = tunnel->to.v6;
+		/* what is inside must be let have 1280 bytes (RFC 2473 7.1) */
+		skb->ignore_df = 1;
 	} else {
 		struct iphdr *ih = skb_push(skb, sizeof(*ih));
 
