@@ -115,8 +115,8 @@ static int wlb_clone_crack(struct wlb_net *wn, struct sk_buff *skb,
 			   const struct wlb_served *s, int ret,
 			   const struct wlb_opts *opts)
 {
-	unsigned int mtu = max(READ_ONCE(skb->dev->mtu),
-			       (unsigned int)IPV6_MIN_MTU);
+	unsigned int mtu = max_t(unsigned int, READ_ONCE(skb->dev->mtu),
+				 IPV6_MIN_MTU);
 	int err;
 
 	if (ret == WLB_RETURN_NAT)

@@ -118,7 +118,7 @@ static unsigned int wlb_reply(struct wlb_net *wn, struct sk_buff *skb,
 	 * Not the route's: outside and inside have one destination, and what
 	 * its route has learned is what the inside may have.
 	 */
-	mtu = max(READ_ONCE(dev->mtu), (unsigned int)IPV6_MIN_MTU) -
+	mtu = max_t(unsigned int, READ_ONCE(dev->mtu), IPV6_MIN_MTU) -
 	      wlb_tunnel_overhead(p->v6, served->via);
 	if (answer) {
 		if (wlb_answer_prepare(wn, skb, p, served, mtu))

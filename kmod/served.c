@@ -122,6 +122,19 @@ const struct wlb_served *wlb_rep_spoofer(const struct wlb_rep *rep,
 	return NULL;
 }
 
+/* Would a packet to the local address lead to this server or another? */
+static bool wlb_spoofs_twice(const struct wlb_rep *rep,
+			     const struct wlb_served *s)
+{
+	unsigned int i;
+
+	for (i = 0; s->ret == WLB_RETURN_SPOOF && i < s->servers.ports.n; i++)
+		if (wlb_rep_spoofer(rep, &s->local, s->servers.v6,
+				    s->servers.ports.port[i]))
+			return true;
+	return false;
+}
+
 static int wlb_rep_index(struct wlb_rep *rep, struct netlink_ext_ack *extack)
 {
 	unsigned int n = 0, i, j, k;
@@ -144,11 +157,7 @@ static int wlb_rep_index(struct wlb_rep *rep, struct netlink_ext_ack *extack)
 				return -EINVAL;
 			}
 		}
-		for (j = 0; rep->served[i].ret == WLB_RETURN_SPOOF &&
-			    j < s->ports.n; j++) {
-			if (!wlb_rep_spoofer(rep, &rep->served[i].local, s->v6,
-					     s->ports.port[j]))
-				continue;
+		if (wlb_spoofs_twice(rep, &rep->served[i])) {
 			NL_SET_ERR_MSG(extack,
 				       "served: two that spoof share a local address and port");
 			return -EINVAL;
