@@ -37,6 +37,7 @@ static bool wlb_quote4(const struct sk_buff *skb, struct wlb_quote *q)
 	q->off = off + WLB_ICMP_HDR_LEN;
 	quoted = skb_header_pointer(skb, q->off, sizeof(qbuf), &qbuf);
 	if (!quoted || quoted->version != 4 || quoted->ihl < 5 ||
+	    quoted->saddr != ih->daddr ||
 	    (quoted->frag_off & htons(IP_OFFSET)))
 		return false;
 	q->src.v4 = quoted->saddr;
@@ -62,7 +63,8 @@ static bool wlb_quote6(const struct sk_buff *skb, struct wlb_quote *q)
 	q->mtu = ntohl(icmp->icmp6_mtu);
 	q->off = sizeof(*ih) + WLB_ICMP_HDR_LEN;
 	quoted = skb_header_pointer(skb, q->off, sizeof(qbuf), &qbuf);
-	if (!quoted || quoted->version != 6)
+	if (!quoted || quoted->version != 6 ||
+	    !ipv6_addr_equal(&quoted->saddr, &ih->daddr))
 		return false;
 	q->src.v6 = quoted->saddr;
 	q->dst.v6 = quoted->daddr;

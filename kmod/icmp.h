@@ -20,7 +20,10 @@ struct wlb_quote {
 	unsigned int thoff;		/* of what it carries */
 };
 
-/* Is the packet an ICMP error about TCP or a tunnel, and what does it quote? */
+/*
+ * Is the packet an ICMP error about TCP or a tunnel, for whoever has sent that, and
+ * what does it quote?
+ */
 bool wlb_icmp_quote(const struct sk_buff *skb, bool v6, struct wlb_quote *q);
 
 /* The headers that the quoted packet, a tunnel's, begins with. */

@@ -165,7 +165,9 @@ static unsigned int wlb_client_in(struct wlb_net *wn, struct sk_buff *skb,
 		wlb_count(wn, WLB_STAT_tunnel_congested);
 		return NF_DROP;
 	}
-	if ((wlb_pkt_is_syn(p) &&
+	/* without the address here it would be forwarded, whoever sent it */
+	if (!wlb_is_local(dev_net(skb->dev), &p->dst, p->v6) ||
+	    (wlb_pkt_is_syn(p) &&
 	     !wlb_connected(dev_net(skb->dev), skb, p, &p->dst)) ||
 	    wlb_crack(skb, p, o, NULL)) {
 		wlb_count(wn, WLB_STAT_client_stray);
@@ -230,7 +232,8 @@ static unsigned int wlb_replica_translated(struct wlb_net *wn,
 	if (wlb_pkt_parse(skb, 0, v6, &p) <= 0 || wlb_pkt_is_syn(&p))
 		return NF_ACCEPT;
 	s = wlb_rep_spoofer(rep, &p.dst, v6, ntohs(p.th.dest));
-	if (!s || wlb_connected(dev_net(skb->dev), skb, &p, &s->local))
+	if (!s || wlb_connected(dev_net(skb->dev), skb, &p, &s->local) ||
+	    !wlb_is_local(dev_net(skb->dev), &s->servers.addr[0], v6))
 		return NF_ACCEPT;
 	if (wlb_pkt_set_addr(skb, &p, false, &s->servers.addr[0]))
 		return NF_DROP;

@@ -149,7 +149,8 @@ static __always_inline unsigned int wlb_reply_hook(struct wlb_net *wn,
 	const struct wlb_served *served;
 	struct wlb_pkt p;
 
-	if (!rep || !(rep->returns & ~(1U << WLB_RETURN_NAT)) ||
+	/* what the host forwards is not its own */
+	if (!rep || !(rep->returns & ~(1U << WLB_RETURN_NAT)) || skb->skb_iif ||
 	    wlb_pkt_parse(skb, 0, v6, &p) <= 0)
 		return NF_ACCEPT;
 	served = wlb_rep_served(rep, &p.src, v6, ntohs(p.th.source));

@@ -247,6 +247,11 @@ def test_no_address(net, family):
     try:
         assert web.fetch(net["c1"], s)[0] == "s"
         wait_until("counted", lambda: before() == {"clone_no_address": 1})
+        # Nor does it forward what is encapsulated for that address.
+        client, r1 = net.address["c1", family], net.address["r1", family]
+        with Wire(net, "core", "r1") as wire:
+            wire.send(encapsulate(segment(client, s, 40125, 80, ACK, b""), client, r1, "ipip"))
+            wait_until("dropped", lambda: before() == {"clone_no_address": 1, "client_stray": 1})
     finally:
         net["r1"].run("ip", "address", "add", f"{s}/{length}", "dev", "lo",
                       *(["nodad"] if family == 6 else []))
