@@ -94,7 +94,7 @@ def test_judged_by_tshark(net):
     assert len(syns) == 2
     for syn, ip_length in zip(syns, (20, 40)):
         options = bytes.fromhex(syn["tcp.options"][0].replace(":", ""))
-        assert options.startswith(bytes.fromhex("fd08574c1109"))
+        assert options.startswith(bytes.fromhex("fd08574c110f"))
         assert [kind for kind, _ in packets.options_list(options)] == [253, 2, 4, 8, 1, 3]
         assert syn["tcp.hdr_len"] == ["48"]
         assert syn["frame.len"] == [str(14 + ip_length + 48)]
