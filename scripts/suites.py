@@ -379,13 +379,12 @@ TARGETS = {
 def measured(machines, explored):
     """What else a result file tells: what kernels complained of, and the scenarios' own
     counts."""
-    found = {}
-    if any(MACHINES[name].kernel in DEBUG_KERNELS for name in machines):
-        found = {"splats": 0, "leaks": 0}
+    watched = any(MACHINES[name].kernel in DEBUG_KERNELS for name in machines)
+    found = {"splats": 0, "leaks": 0} if watched else {}
     for name in machines:
         out = REPO / "build" / "lab" / name
         log = out / "kernel.log"
-        if found and log.exists():
+        if watched and log.exists():
             lines = log.read_text(encoding="utf-8", errors="replace").partition(UP)[2]
             found["splats"] += len(SPLAT.findall(lines))
             report = (out / f"{name}.xml").read_text(encoding="utf-8", errors="replace")
