@@ -315,7 +315,6 @@ static unsigned int wlb_cg_tunnelled(struct wlb_net *wn, const struct wlb_cg *cg
  * by its next packet.
  */
 static unsigned int wlb_cg_icmp_in(struct wlb_net *wn, struct sk_buff *skb,
-				   const union wlb_addr *from,
 				   const struct wlb_quote *q)
 {
 	struct wlb_flow_key key = {
@@ -340,7 +339,7 @@ static unsigned int wlb_cg_icmp_in(struct wlb_net *wn, struct sk_buff *skb,
 	if (!f)
 		return NF_ACCEPT;
 	c.quoted_dst = wlb_flow_server(f, q->v6);
-	if (wlb_addr_eq(from, &q->dst, q->v6))
+	if (wlb_addr_eq(&q->from, &q->dst, q->v6))
 		c.src = c.quoted_dst;
 	err = wlb_icmp_change(skb, q, &c);
 	if (err) {
@@ -356,16 +355,11 @@ static unsigned int wlb_cg_icmp_in(struct wlb_net *wn, struct sk_buff *skb,
 static unsigned int wlb_cg_other(struct wlb_net *wn, const struct wlb_cg *cg,
 				 struct sk_buff *skb, bool v6)
 {
-	union wlb_addr from;
 	struct wlb_quote q;
 
-	if (!wlb_icmp_quote(skb, v6, &q))
-		return wlb_cg_tunnelled(wn, cg, skb, v6);
-	if (v6)
-		from.v6 = ipv6_hdr(skb)->saddr;
-	else
-		from.v4 = ip_hdr(skb)->saddr;
-	return wlb_cg_icmp_in(wn, skb, &from, &q);
+	if (wlb_icmp_quote(skb, v6, &q))
+		return wlb_cg_icmp_in(wn, skb, &q);
+	return wlb_cg_tunnelled(wn, cg, skb, v6);
 }
 
 static __always_inline unsigned int wlb_cg_in(struct wlb_net *wn,

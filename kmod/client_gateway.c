@@ -13,13 +13,13 @@
 #include "tunnel.h"
 
 static int wlb_route_out(struct wlb_net *wn, struct wlb_peer *peer,
-			 struct sk_buff *skb, const struct wlb_pkt *p)
+			 struct sk_buff *skb, const union wlb_addr *src)
 {
 	int err;
 
 	/* the gateway's own packets come here in process context */
 	local_bh_disable();
-	err = wlb_peer_route(peer, wn->net, skb, &p->src);
+	err = wlb_peer_route(peer, wn->net, skb, src);
 	local_bh_enable();
 	return err;
 }
@@ -34,7 +34,7 @@ static unsigned int wlb_carry_tunnel(struct wlb_net *wn, struct sk_buff *skb,
 	};
 	unsigned int mtu;
 
-	if (wlb_route_out(wn, peer, skb, p))
+	if (wlb_route_out(wn, peer, skb, &p->src))
 		goto failed;
 	mtu = wlb_tunnel_mtu(skb_dst(skb), p->v6, peer->via);
 	if (!wlb_tunnel_fits(skb, p->v6, mtu)) {
@@ -65,7 +65,7 @@ static __always_inline unsigned int wlb_carry_out(struct wlb_net *wn,
 	    (peer->ret == WLB_RETURN_SPOOF && wlb_pkt_is_syn(p)))
 		return wlb_carry_tunnel(wn, skb, p, peer);
 	if (wlb_pkt_set_addr(skb, p, false, &peer->addr) ||
-	    wlb_route_out(wn, peer, skb, p)) {
+	    wlb_route_out(wn, peer, skb, &p->src)) {
 		wlb_count(wn, WLB_STAT_translate_failed);
 		return NF_DROP;
 	}
@@ -317,7 +317,6 @@ static unsigned int wlb_cg_icmp_out(struct wlb_net *wn, struct sk_buff *skb,
 {
 	struct wlb_icmp_change c = {};
 	struct wlb_flow_key key;
-	struct wlb_pkt p = {};
 	struct wlb_peer *peer;
 	struct wlb_quote q;
 	struct wlb_flow *f;
@@ -338,13 +337,8 @@ static unsigned int wlb_cg_icmp_out(struct wlb_net *wn, struct sk_buff *skb,
 	if (peer->ret == WLB_RETURN_NAT)
 		c.quoted_src = &peer->addr;
 	err = wlb_icmp_change(skb, &q, &c);
-	if (!err) {
-		if (v6)
-			p.src.v6 = ipv6_hdr(skb)->saddr;
-		else
-			p.src.v4 = ip_hdr(skb)->saddr;
-		err = wlb_route_out(wn, peer, skb, &p);
-	}
+	if (!err)
+		err = wlb_route_out(wn, peer, skb, &q.from);
 	if (err) {
 		wlb_count(wn, err == -EBADMSG ? WLB_STAT_icmp_bad_checksum :
 						WLB_STAT_translate_failed);

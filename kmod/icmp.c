@@ -40,6 +40,7 @@ static bool wlb_quote4(const struct sk_buff *skb, struct wlb_quote *q)
 	    quoted->saddr != ih->daddr ||
 	    (quoted->frag_off & htons(IP_OFFSET)))
 		return false;
+	q->from.v4 = ih->saddr;
 	q->src.v4 = quoted->saddr;
 	q->dst.v4 = quoted->daddr;
 	q->proto = quoted->protocol;
@@ -66,6 +67,7 @@ static bool wlb_quote6(const struct sk_buff *skb, struct wlb_quote *q)
 	if (!quoted || quoted->version != 6 ||
 	    !ipv6_addr_equal(&quoted->saddr, &ih->daddr))
 		return false;
+	q->from.v6 = ih->saddr;
 	q->src.v6 = quoted->saddr;
 	q->dst.v6 = quoted->daddr;
 	q->proto = quoted->nexthdr;

@@ -8,8 +8,9 @@
 
 #include "net.h"
 
-/* What an ICMP error is about. */
+/* Who sent an ICMP error, and what it is about. */
 struct wlb_quote {
+	union wlb_addr from;
 	union wlb_addr src, dst;	/* of the quoted packet */
 	__be16 sport, dport;		/* if it is TCP */
 	u8 proto;			/* IPPROTO_TCP, _GRE, _IPIP or _IPV6 */

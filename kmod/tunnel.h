@@ -51,7 +51,7 @@ int wlb_tunnel_send(struct net *net, struct sk_buff *skb,
 void wlb_clone_send(struct wlb_net *wn, struct sk_buff *skb,
 		    const struct wlb_tunnel *tunnel);
 
-/* What @tos becomes in the outer header: RFC 6040 with RFC 3168's caution. */
+/* The outer header's traffic class: RFC 6040 with RFC 3168's caution. */
 u8 wlb_tunnel_tos(const struct sk_buff *skb, bool v6);
 
 /*
