@@ -7,12 +7,11 @@ import time
 
 import pytest
 
-from wlblab import kernel, packets, wlb
+from wlblab import packets, wlb
 from wlblab.bulk import both_ways
-from wlblab.clones import Delta, Tap, Wire, encapsulate, segment
+from wlblab.clones import Delta, Tap, Wire, encapsulate, lab, segment
 from wlblab.host import wait_until
 from wlblab.packets import ACK
-from wlblab.t0 import T0
 
 WAYS = [("nat", None), ("spoof", "gre"), ("tunnel", "gre"), ("tunnel", "ipip")]
 ways = pytest.mark.parametrize("way", WAYS, ids=lambda way: "-".join(filter(None, way)))
@@ -23,9 +22,7 @@ ROUTER = {4: "10.9.1.2", 6: "2001:db8:9:1::2"}
 
 @pytest.fixture(scope="module")
 def net():
-    kernel.load()
-    with T0(delays=False, clients=1, replicas=1) as t0:
-        t0.build()
+    with lab(clients=1, replicas=1) as t0:
         t0.own_origin()
         for name in t0.hosts:
             # What one scenario has taught a route, the next does not know.
@@ -33,9 +30,7 @@ def net():
                             net__ipv4__tcp_mtu_probing=0, net__ipv4__icmp_ratelimit=0,
                             net__ipv6__icmp__ratelimit=0)
         t0.netem("s", "sg", "delay 300ms")
-        t0.warm_up()
         yield t0
-    kernel.unload()
 
 
 @pytest.fixture(autouse=True)

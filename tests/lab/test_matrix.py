@@ -12,11 +12,10 @@ import os
 
 import pytest
 
-from wlblab import firewall, kernel, web, wlb
+from wlblab import firewall, web, wlb
 from wlblab.bulk import both_ways
-from wlblab.clones import Delta
+from wlblab.clones import Delta, lab
 from wlblab.host import OUT, Capture, wait_until
-from wlblab.t0 import T0
 
 WAYS = ["nat", "spoof-gre", "spoof-ipip", "tunnel-gre", "tunnel-ipip"]
 AXES = [WAYS, [4, 6], ["on", "off"], ["none", "outside", "notrack", "masquerade"]]
@@ -43,14 +42,10 @@ CASES = FULL if os.environ.get("WLB_MATRIX") == "all" else covering()
 
 @pytest.fixture(scope="module")
 def net():
-    kernel.load()
-    with T0(delays=False, clients=1, replicas=1) as t0:
-        t0.build()
+    with lab(clients=1, replicas=1) as t0:
         t0.own_origin()
-        t0.warm_up()
         t0.netem("s", "sg", "delay 300ms")       # r1 wins
         yield t0
-    kernel.unload()
     (OUT / "matrix.json").write_text(json.dumps(
         {**done, "failed": done["cases"] - done["passed"], "skipped": 0}))
 

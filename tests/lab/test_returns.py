@@ -9,13 +9,12 @@ import time
 
 import pytest
 
-from wlblab import kernel, packets, web, wlb
+from wlblab import packets, web, wlb
 from wlblab.bulk import both_ways
-from wlblab.clones import (SYN_ACK, Delta, Tap, Wire, encapsulate, no_checksum_offload,
-                           segment)
+from wlblab.clones import (SYN_ACK, Delta, Tap, Wire, encapsulate, lab,
+                           no_checksum_offload, segment)
 from wlblab.host import wait_until
 from wlblab.packets import ACK, ANSWER, RST, SYN
-from wlblab.t0 import T0
 
 PORTS = [80, 8080]
 PART = 1 << 20
@@ -28,15 +27,11 @@ UNLISTED = {4: "198.51.200.9", 6: "2001:db8:dd::9"}
 
 @pytest.fixture(scope="module")
 def net():
-    kernel.load()
-    with T0(delays=False, clients=1) as t0:
-        t0.build()
+    with lab(clients=1) as t0:
         t0.own_origin()
         for name in t0.replicas:
             no_checksum_offload(t0[name], "wan0")
-        t0.warm_up()
         yield t0
-    kernel.unload()
 
 
 @pytest.fixture(autouse=True)
