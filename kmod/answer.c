@@ -7,9 +7,11 @@
 #include "conf.h"
 #include "crack.h"
 #include "flow.h"
+#include "hint.h"
 #include "icmp.h"
+#include "live.h"
 #include "race.h"
-#include "reset.h"
+#include "segment.h"
 
 /* A packet from the far side; @o is NULL unless it came encapsulated. */
 struct wlb_far {
@@ -76,19 +78,16 @@ static bool wlb_answers_syn(const struct wlb_pkt *p)
 	return p->th.ack && (p->th.syn || (p->th.rst && !p->th.seq));
 }
 
-static enum wlb_from wlb_answerer(const struct wlb_cg *cg,
+static enum wlb_from wlb_answerer(const struct wlb_service *service,
 				  const struct wlb_flow *f,
 				  const struct wlb_far *a)
 {
-	const struct wlb_service *service;
-
 	/* of a spoofing winner's flow, the server only ever answers the SYN */
 	if (!a->o && wlb_far_server(a, f))
 		return wlb_flow_spoofed(f) && !wlb_answers_syn(&a->p) ?
 		       WLB_FROM_WINNER : WLB_FROM_SERVER;
 	if (wlb_flow_won_by(f, a->from, a->p.v6))
 		return WLB_FROM_WINNER;
-	service = wlb_cg_service(cg, ntohs(a->p.th.source));
 	if (service && (service->any_replica ||
 			wlb_prefixes_match(&service->replicas, a->from,
 					   a->p.v6)))
@@ -133,6 +132,7 @@ static __always_inline unsigned int wlb_carry_in(struct wlb_net *wn,
 	const bool raw = !a->o && wlb_far_server(a, f);
 	int err = 0;
 
+	wlb_live_heard(wlb_flow_winner(f));
 	if (a->o)
 		err = wlb_crack(skb, &a->p, a->o, NULL);
 	else if (!raw)
@@ -169,6 +169,83 @@ static unsigned int wlb_far_alien(struct wlb_net *wn, const struct wlb_far *a,
 }
 
 /*
+ * Another than the one that this client had last, who may still answer. Once
+ * the client repeats its SYN, he has had his time.
+ */
+static bool wlb_not_preferred(struct wlb_net *wn,
+			      const struct wlb_service *service,
+			      const struct wlb_flow *f, const struct wlb_far *a,
+			      const struct wlb_seg *seg, enum wlb_from from)
+{
+	return service && service->sticky &&
+	       (from == WLB_FROM_REPLICA || from == WLB_FROM_SERVER) &&
+	       wlb_fsm_may_win(&f->fsm, seg) &&
+	       !(f->fsm.flags & WLB_FSM_REPEATED) &&
+	       wlb_hint_prefers_other(wn->hints, a->key.client,
+				      wlb_flow_server(f, a->p.v6), a->p.v6,
+				      a->from);
+}
+
+/* What the outcome of a race tells for the next one. */
+static void wlb_race_learn(struct wlb_net *wn, const struct wlb_cg *cg,
+			   const struct wlb_service *service,
+			   const struct wlb_flow *f, const struct wlb_far *a,
+			   bool plain)
+{
+	const union wlb_addr *server = wlb_flow_server(f, a->p.v6);
+
+	if (service && service->sticky)
+		wlb_hint_winner(wn->hints, a->key.client, server, a->p.v6,
+				a->from, service->sticky);
+	/* none of the tagged SYNs has been answered, this one at once */
+	if (plain && cg->untagged)
+		wlb_hint_untagged(wn->hints, server, a->p.v6,
+				  cg->untagged);
+}
+
+/*
+ * A replica that would spoof asks whether that arrives: RFC 2827 may be in the
+ * way. A segment under the server's address with the race's nonce, which only
+ * those that were asked know, at the place where the winner is, which only the
+ * winner does.
+ */
+static struct wlb_peer *wlb_probed(const struct wlb_flow *f,
+				   const struct wlb_opts *opts,
+				   const struct wlb_seg *seg)
+{
+	struct wlb_peer *peer = wlb_flow_winner(f);
+
+	if (!opts->tags || opts->tag.state != WLB_TAG_ANSWER ||
+	    !(opts->tag.offers & WLB_OFFER_SPOOF) ||
+	    seg->flags != WLB_TCP_ACK || seg->len || !peer ||
+	    peer->ret != WLB_RETURN_TUNNEL ||
+	    (f->fsm.flags & WLB_FSM_ASKED) ||
+	    opts->tag.nonce != f->fsm.nonce ||
+	    seg->seq != READ_ONCE(f->fsm.ack[WLB_DIR_CLIENT]))
+		return NULL;
+	return peer;
+}
+
+static void wlb_probe_echo(struct wlb_net *wn, const struct wlb_far *a,
+			   const struct wlb_peer *peer, u16 nonce)
+{
+	struct wlb_outer o = {
+		.src = peer->addr, .dst = *a->key.client, .via = peer->via,
+	};
+	struct wlb_tag tag = {
+		.state = WLB_TAG_ANSWER, .offers = WLB_OFFER_SPOOF,
+		.nonce = nonce,
+	};
+	struct wlb_own own = {
+		.to = &a->p, .o = &o, .seq = ntohl(a->p.th.ack_seq),
+		.ack = ntohl(a->p.th.seq), .flags = WLB_TCP_ACK, .tag = &tag,
+	};
+
+	if (!wlb_own_send(wn, &own))
+		wlb_count(wn, WLB_STAT_probe_echoed);
+}
+
+/*
  * A segment that may change a flow's state, from the far side. The winner's
  * peer is made before the state machine is asked, which cannot be asked twice.
  */
@@ -176,19 +253,20 @@ static unsigned int wlb_cg_far_control(struct wlb_net *wn,
 				       const struct wlb_cg *cg,
 				       struct sk_buff *skb, struct wlb_far *a)
 {
+	const struct wlb_service *service;
+	struct wlb_peer *peer = NULL, *probed = NULL;
+	enum wlb_verdict verdict = WLB_PASS;
 	struct wlb_pkt *p = &a->p;
 	bool synack = p->th.syn && p->th.ack;
-	enum wlb_verdict verdict = WLB_PASS;
 	struct wlb_opts opts = {};
 	struct wlb_table *t = wn->table;
-	struct wlb_peer *peer = NULL;
 	u8 buf[WLB_TCP_HDR_MAX];
 	int stat = WLB_NO_STAT;
+	bool racing, plain;
 	enum wlb_from from;
 	struct wlb_flow *f;
 	struct wlb_seg seg;
 	unsigned int out;
-	bool racing;
 	u32 syn_us;
 
 	if (!wlb_flow_answered(t, a) || !wlb_pkt_sane(p))
@@ -197,19 +275,26 @@ static unsigned int wlb_cg_far_control(struct wlb_net *wn,
 		wlb_count(wn, WLB_STAT_answer_bad_checksum);
 		return a->o ? NF_DROP : NF_ACCEPT;
 	}
+	service = wlb_cg_service(cg, ntohs(p->th.source));
 	wlb_pkt_seg(p, &seg);
-	if (synack) {
+	if (synack || (!a->o && wlb_pkt_control(p) == WLB_TCP_ACK))
 		wlb_pkt_options(skb, p, buf, &opts);
+	if (synack)
 		wlb_answer_nonce(&opts, &seg);
-	}
 
 	wlb_flow_lock(t, a->hash);
 	f = wlb_flow_answered(t, a);
 	if (!f)
 		goto unlock;
-	from = wlb_answerer(cg, f, a);
+	from = wlb_answerer(service, f, a);
 	racing = f->fsm.state == WLB_FLOW_RACING;
+	plain = racing && (f->fsm.flags & WLB_FSM_UNTAGGED);
 	syn_us = f->fsm.syn_us;
+	if (synack && wlb_not_preferred(wn, service, f, a, &seg, from)) {
+		stat = WLB_STAT_answer_not_preferred;
+		verdict = WLB_RESET;
+		goto unlock;
+	}
 	if (synack && from == WLB_FROM_REPLICA && wlb_fsm_may_win(&f->fsm, &seg)) {
 		peer = wlb_answer_peer(wn, a, &opts);
 		if (!peer) {
@@ -219,6 +304,8 @@ static unsigned int wlb_cg_far_control(struct wlb_net *wn,
 			goto unlock;
 		}
 	}
+	if (from == WLB_FROM_SERVER && !synack)
+		probed = wlb_probed(f, &opts, &seg);
 	verdict = wlb_fsm_segment(&f->fsm, &seg, from, &stat);
 	if (verdict == WLB_WIN) {
 		rcu_assign_pointer(f->winner, peer);
@@ -230,12 +317,19 @@ static unsigned int wlb_cg_far_control(struct wlb_net *wn,
 	    verdict == WLB_RESET)
 		wlb_race_answer(wn, f, a->hash, a->from, verdict != WLB_RESET,
 				syn_us);
+	if (verdict == WLB_WIN || verdict == WLB_WIN_SERVER)
+		wlb_race_learn(wn, cg, service, f, a,
+			       plain && verdict == WLB_WIN_SERVER);
 	if (verdict == WLB_CARRY || verdict == WLB_WIN ||
 	    (racing && f->fsm.state == WLB_FLOW_TOMBSTONE))
 		wlb_flow_touch(f, wlb_fsm_timeout(&f->fsm, &cg->timeouts));
 unlock:
 	wlb_flow_unlock(t, a->hash);
 	wlb_peer_put(peer);
+	if (probed) {
+		wlb_probe_echo(wn, a, probed, opts.tag.nonce);
+		return NF_DROP;
+	}
 	if (stat != WLB_NO_STAT)
 		wlb_count(wn, stat);
 
@@ -256,7 +350,8 @@ unlock:
 			       NF_DROP;
 		out = NF_ACCEPT;
 	}
-	if (out == NF_ACCEPT && f && wlb_answer_untag(wn, skb, p, &opts))
+	if (out == NF_ACCEPT && f && synack &&
+	    wlb_answer_untag(wn, skb, p, &opts))
 		return NF_DROP;
 	return out;
 }

@@ -7,9 +7,10 @@
  */
 #include "conf.h"
 #include "flow.h"
+#include "hint.h"
 #include "icmp.h"
 #include "race.h"
-#include "reset.h"
+#include "segment.h"
 #include "tunnel.h"
 
 static int wlb_route_out(struct wlb_net *wn, struct wlb_peer *peer,
@@ -81,6 +82,15 @@ static unsigned int wlb_syn_forbid(struct sk_buff *skb, const struct wlb_pkt *p,
 				   const struct wlb_opts *opts)
 {
 	if (opts->tags && wlb_pkt_retag(skb, p, &wlb_tag_never))
+		return NF_DROP;
+	return NF_ACCEPT;
+}
+
+/* What the path will not have, or what nobody has answered: no tag at all. */
+static unsigned int wlb_syn_plain(struct sk_buff *skb, const struct wlb_pkt *p,
+				  const struct wlb_opts *opts)
+{
+	if (opts->tags && wlb_pkt_retag(skb, p, NULL))
 		return NF_DROP;
 	return NF_ACCEPT;
 }
@@ -198,7 +208,7 @@ static unsigned int wlb_syn_race(struct wlb_net *wn, const struct wlb_cg *cg,
 		f = wlb_syn_add(wn, cg, &key, hash, &p->dst, seg.seq, race,
 				&stat);
 		verdict = f && race ? WLB_RACE : WLB_PASS;
-	} else if (verdict == WLB_RACE) {
+	} else if (verdict == WLB_RACE || verdict == WLB_RACE_PLAIN) {
 		f->fsm.syn_us = wlb_now_us();
 		if (!race) {
 			stat = WLB_STAT_syn_payload;
@@ -217,6 +227,8 @@ static unsigned int wlb_syn_race(struct wlb_net *wn, const struct wlb_cg *cg,
 	case WLB_RACE:
 		wlb_syn_tag(skb, p, opts, &tag);
 		return NF_ACCEPT;
+	case WLB_RACE_PLAIN:
+		return wlb_syn_plain(skb, p, opts);
 	case WLB_CARRY:
 		/* hooks run under RCU: the flow is there until we leave */
 		return wlb_carry_out(wn, skb, p, f);
@@ -256,6 +268,10 @@ static unsigned int wlb_cg_syn(struct wlb_net *wn, const struct wlb_cg *cg,
 		wlb_count(wn, WLB_STAT_syn_opted_out);
 		/* collapses duplicates to the most restrictive */
 		return opts.tags > 1 ? wlb_syn_forbid(skb, p, &opts) : NF_ACCEPT;
+	}
+	if (wlb_hint_is_untagged(wn->hints, &p->dst, p->v6)) {
+		wlb_count(wn, WLB_STAT_syn_untagged);
+		return wlb_syn_plain(skb, p, &opts);
 	}
 	stat = wlb_syn_unraced(p, &opts);
 	if (stat != WLB_NO_STAT) {
@@ -362,7 +378,7 @@ static __always_inline unsigned int wlb_cg_out(struct wlb_net *wn,
 	u32 hash;
 	int ok;
 
-	if (!cg || wlb_reset_is_ours())
+	if (!cg || wlb_is_own())
 		return NF_ACCEPT;
 	ok = wlb_pkt_parse(skb, 0, v6, &p);
 	if (!ok)

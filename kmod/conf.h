@@ -64,6 +64,7 @@ struct wlb_service {
 	bool any_replica;
 	struct wlb_prefixes replicas;
 	struct wlb_prefixes never;
+	u32 sticky;			/* seconds, 0: not at all */
 };
 
 struct wlb_by_port {
@@ -76,7 +77,9 @@ struct wlb_cg {
 	u32 max_flows;
 	u32 client_quota;
 	u32 returns;		/* 1 << enum wlb_return */
-	struct wlb_timeouts timeouts;	/* seconds */
+	struct wlb_timeouts timeouts;	/* seconds, as the next two */
+	u32 untagged;			/* servers behind a path that drops tags */
+	u32 dead;			/* winners that are silent; 0: never */
 	unsigned int n_inside;
 	char inside[WLB_MAX_INSIDE][IFNAMSIZ];
 	struct wlb_service *fallback;	/* the one with all_ports */
@@ -155,6 +158,7 @@ struct wlb_served {
 	struct wlb_prefixes from;
 	u8 ret;				/* enum wlb_return */
 	u8 via;				/* enum wlb_via */
+	bool trust_path;		/* spoof without a probe */
 	bool busy;			/* changes at run time */
 };
 

@@ -9,6 +9,7 @@
 #include "conf.h"
 #include "flow.h"
 #include "genl.h"
+#include "live.h"
 #include "race.h"
 
 #define WLB_TABLE_BITS		17
@@ -227,6 +228,7 @@ static void wlb_table_gc(struct work_struct *work)
 
 	for (; n && atomic_read(&t->flows); n--) {
 		wlb_table_expire(t, t->gc_bucket);
+		wlb_live_watch(t, t->gc_bucket);
 		t->gc_bucket = (t->gc_bucket + 1) & t->mask;
 		if (!(n % 1024))
 			cond_resched();

@@ -5,7 +5,9 @@
 #include "conf.h"
 #include "flow.h"
 #include "genl.h"
+#include "hint.h"
 #include "hold.h"
+#include "path.h"
 #include "race.h"
 #include "reply.h"
 
@@ -101,7 +103,9 @@ static int wlb_cg_prepare(struct wlb_net *wn, struct wlb_cg *cg,
 		wn->races = wlb_races_alloc();
 	if (!wn->peers)
 		wn->peers = wlb_peers_alloc();
-	if (!wn->races || !wn->peers)
+	if (!wn->hints)
+		wn->hints = wlb_hints_alloc();
+	if (!wn->races || !wn->peers || !wn->hints)
 		return -ENOMEM;
 	if (!wn->table) {
 		struct wlb_table *table = wlb_table_alloc(wn);
@@ -128,11 +132,14 @@ static int wlb_sg_prepare(struct wlb_net *wn)
 
 static int wlb_rep_prepare(struct wlb_net *wn, const struct wlb_rep *rep)
 {
-	if (wn->nonces || !(rep->returns & ~(1U << WLB_RETURN_NAT)))
+	if (!(rep->returns & ~(1U << WLB_RETURN_NAT)))
 		return 0;
-	/* whoever sees @rep sees it */
-	wn->nonces = wlb_nonces_alloc();
-	return wn->nonces ? 0 : -ENOMEM;
+	/* whoever sees @rep sees them */
+	if (!wn->nonces)
+		wn->nonces = wlb_nonces_alloc();
+	if (!wn->paths)
+		wn->paths = wlb_paths_alloc();
+	return wn->nonces && wn->paths ? 0 : -ENOMEM;
 }
 
 static int wlb_conf_set(struct sk_buff *skb, struct genl_info *info)

@@ -6,7 +6,9 @@
 
 #include "conf.h"
 #include "flow.h"
+#include "hint.h"
 #include "hold.h"
+#include "path.h"
 #include "race.h"
 #include "reply.h"
 
@@ -46,7 +48,9 @@ static void __net_exit wlb_net_exit(struct net *net)
 	wlb_table_free(wn->table);
 	wlb_peers_free(wn->peers);
 	wlb_races_free(wn->races);
+	wlb_hints_free(wn->hints);
 	wlb_nonces_free(wn->nonces);
+	wlb_paths_free(wn->paths);
 	wlb_cg_free(rcu_dereference_protected(wn->cg, true));
 	wlb_sg_free(rcu_dereference_protected(wn->sg, true));
 	wlb_rep_free(rcu_dereference_protected(wn->rep, true));

@@ -21,6 +21,8 @@ struct wlb_hold;
 struct wlb_races;
 struct wlb_peers;
 struct wlb_nonces;
+struct wlb_hints;
+struct wlb_paths;
 
 struct wlb_stats {
 	unsigned long count[__WLB_STAT_MAX];
@@ -38,8 +40,10 @@ struct wlb_net {
 	struct wlb_table *table;	/* client gateway: flows */
 	struct wlb_peers *peers;	/* client gateway: winners */
 	struct wlb_races *races;	/* client gateway: last races */
+	struct wlb_hints *hints;	/* client gateway: advice to races */
 	struct wlb_hold *hold;		/* server gateway: packets held */
 	struct wlb_nonces *nonces;	/* replica: of clones, for answers */
+	struct wlb_paths *paths;	/* replica: where spoofed packets arrive */
 	struct wlb_stats __percpu *stats;
 	struct mutex lock;		/* serialises changes of configuration */
 	u32 generation;			/* of the configuration, under lock */

@@ -74,6 +74,7 @@ struct wlb_peer *wlb_peer_get(struct wlb_peers *peers,
 	peer->v6 = v6;
 	peer->ret = ret;
 	peer->via = via;
+	peer->heard = (u32)jiffies;
 	refcount_set(&peer->ref, 2);
 	hlist_add_head_rcu(&peer->node, head);
 	peers->n++;

@@ -21,6 +21,11 @@ struct wlb_peer {
 	u8 via;			/* enum wlb_via, unless nat */
 	bool idle;		/* had no flows at the worker's last visit */
 	refcount_t ref;		/* 1 of the table, 1 per flow */
+	u32 heard;		/* jiffies, low half; see live.h */
+	/* the flow worker's own */
+	u32 asked;		/* jiffies of the latest question */
+	u32 asked_since;	/* heard, as it was then */
+	u8 unanswered;		/* questions since */
 	struct dst_cache dst;
 };
 

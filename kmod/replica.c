@@ -22,8 +22,10 @@
 #include "conf.h"
 #include "crack.h"
 #include "icmp.h"
+#include "path.h"
 #include "pkt.h"
 #include "reply.h"
+#include "segment.h"
 #include "tunnel.h"
 
 static bool wlb_is_local(struct net *net, const union wlb_addr *addr, bool v6)
@@ -78,16 +80,22 @@ static int wlb_listener(struct net *net, struct sk_buff *skb,
 	return stat;
 }
 
-/* How the way back of a clone will be; -1 if none that is offered will do. */
-static int wlb_clone_return(const struct wlb_served *s,
-			    const struct wlb_opts *opts)
+/*
+ * How the way back of a clone will be; -1 if none that is offered will do. Until
+ * a probe has shown that spoofed packets arrive there, `spoof` is `tunnel`.
+ */
+static int wlb_clone_return(struct wlb_net *wn, const struct wlb_served *s,
+			    const struct wlb_pkt *p, const struct wlb_opts *opts)
 {
-	u8 offers = opts->tags ? opts->tag.offers : WLB_OFFER_NAT;
+	u8 offers = opts->tags ? opts->tag.offers : WLB_OFFER_NAT, ret = s->ret;
 
-	if ((offers & (1U << s->ret)) &&
-	    (s->ret == WLB_RETURN_NAT || s->via != WLB_VIA_GRE ||
+	if (ret == WLB_RETURN_SPOOF && !s->trust_path &&
+	    wlb_path_get(wn->paths, &p->src, p->v6) != WLB_PATH_GOOD)
+		ret = WLB_RETURN_TUNNEL;
+	if ((offers & (1U << s->ret)) && (offers & (1U << ret)) &&
+	    (ret == WLB_RETURN_NAT || s->via != WLB_VIA_GRE ||
 	     (offers & WLB_OFFER_GRE)))
-		return s->ret;
+		return ret;
 	return offers & WLB_OFFER_NAT ? WLB_RETURN_NAT : -1;
 }
 
@@ -121,7 +129,7 @@ static int wlb_clone_crack(struct wlb_net *wn, struct sk_buff *skb,
 
 	if (ret == WLB_RETURN_NAT)
 		return wlb_crack(skb, p, o, &s->local);
-	wlb_nonce_note(wn->nonces, p, opts->tag.nonce);
+	wlb_nonce_note(wn->nonces, p, opts->tag.nonce, ret);
 	err = wlb_crack(skb, p, o, NULL);
 	if (err || ret != WLB_RETURN_TUNNEL)
 		return err;
@@ -139,7 +147,7 @@ static unsigned int wlb_clone_in(struct wlb_net *wn, struct sk_buff *skb,
 	int ret, stat;
 
 	wlb_pkt_options(skb, p, buf, &opts);
-	ret = wlb_clone_return(s, &opts);
+	ret = wlb_clone_return(wn, s, p, &opts);
 	stat = wlb_crack_congested(skb, p->v6, o) ? WLB_STAT_tunnel_congested :
 	       wlb_clone_refuse(skb, p, s, ret);
 	if (stat == WLB_NO_STAT) {
@@ -154,12 +162,62 @@ static unsigned int wlb_clone_in(struct wlb_net *wn, struct sk_buff *skb,
 }
 
 /*
+ * A packet under the server's address, which the client's gateway echoes if it
+ * arrives: a segment that the client has acknowledged already, so that nobody
+ * minds if it finds no gateway.
+ */
+static void wlb_probe_send(struct wlb_net *wn, const struct wlb_pkt *p,
+			   u16 nonce)
+{
+	struct wlb_tag tag = {
+		.state = WLB_TAG_ANSWER, .offers = WLB_OFFER_SPOOF,
+		.nonce = nonce,
+	};
+	struct wlb_own own = {
+		.to = p, .seq = ntohl(p->th.ack_seq), .ack = ntohl(p->th.seq),
+		.flags = WLB_TCP_ACK, .tag = &tag,
+	};
+
+	if (!wlb_own_send(wn, &own))
+		wlb_count(wn, WLB_STAT_probe_sent);
+}
+
+/*
+ * A client's segment, of a connection that would rather spoof. True if it is no
+ * client's but the echo of a probe.
+ */
+static bool wlb_probe_in(struct wlb_net *wn, const struct sk_buff *skb,
+			 const struct wlb_pkt *p)
+{
+	u8 buf[WLB_TCP_HDR_MAX];
+	struct wlb_opts opts;
+	u16 nonce;
+
+	if (wlb_pkt_control(p) != WLB_TCP_ACK ||
+	    !wlb_nonce_of_client(wn->nonces, p, &nonce))
+		return false;
+	wlb_pkt_options(skb, p, buf, &opts);
+	if (opts.tags && opts.tag.state == WLB_TAG_ANSWER) {
+		if (opts.tag.nonce == nonce &&
+		    (opts.tag.offers & WLB_OFFER_SPOOF)) {
+			wlb_path_set(wn->paths, &p->src, p->v6, WLB_PATH_GOOD);
+			wlb_count(wn, WLB_STAT_probe_passed);
+		}
+		return true;
+	}
+	if (wlb_path_ask(wn->paths, &p->src, p->v6))
+		wlb_probe_send(wn, p, nonce);
+	return false;
+}
+
+/*
  * What a client's gateway sends by tunnel for a connection that began with a
  * clone: FIG 6C. A repeated SYN too, but no first one: that only a listed gateway
  * may bring.
  */
 static unsigned int wlb_client_in(struct wlb_net *wn, struct sk_buff *skb,
-				  struct wlb_pkt *p, const struct wlb_outer *o)
+				  struct wlb_pkt *p, const struct wlb_outer *o,
+				  const struct wlb_served *s)
 {
 	if (wlb_crack_congested(skb, p->v6, o)) {
 		wlb_count(wn, WLB_STAT_tunnel_congested);
@@ -168,8 +226,14 @@ static unsigned int wlb_client_in(struct wlb_net *wn, struct sk_buff *skb,
 	/* without the address here it would be forwarded, whoever sent it */
 	if (!wlb_is_local(dev_net(skb->dev), &p->dst, p->v6) ||
 	    (wlb_pkt_is_syn(p) &&
-	     !wlb_connected(dev_net(skb->dev), skb, p, &p->dst)) ||
-	    wlb_crack(skb, p, o, NULL)) {
+	     !wlb_connected(dev_net(skb->dev), skb, p, &p->dst))) {
+		wlb_count(wn, WLB_STAT_client_stray);
+		return NF_DROP;
+	}
+	if (s->ret == WLB_RETURN_SPOOF && !s->trust_path &&
+	    wlb_probe_in(wn, skb, p))
+		return NF_DROP;
+	if (wlb_crack(skb, p, o, NULL)) {
 		wlb_count(wn, WLB_STAT_client_stray);
 		return NF_DROP;
 	}
@@ -194,7 +258,7 @@ static unsigned int wlb_replica_tunnelled(struct wlb_net *wn,
 	if (s && !wlb_addr_eq(&s->local, &o->dst, v6))
 		s = NULL;
 	if (s && s->ret != WLB_RETURN_NAT && wlb_addr_eq(&o->src, &p.src, v6))
-		return wlb_client_in(wn, skb, &p, o);
+		return wlb_client_in(wn, skb, &p, o, s);
 	listed = wlb_prefixes_match(s ? &s->from : &local->from, &o->src, v6);
 	if (!listed) {
 		/* a tunnel of the host's own, unless it aims at what we serve */
@@ -269,7 +333,7 @@ static __always_inline unsigned int wlb_replica_hook(struct wlb_net *wn,
 
 	if (!rep)
 		return NF_ACCEPT;
-	if ((rep->returns & (1U << WLB_RETURN_TUNNEL)) &&
+	if ((rep->returns & ~(1U << WLB_RETURN_NAT)) &&
 	    wlb_icmp_quote(skb, v6, &q))
 		return wlb_replica_icmp(wn, rep, skb, &q);
 	if (wlb_crack_outer(skb, v6, &o))

@@ -14,6 +14,7 @@ static const struct nla_policy wlb_served_policy[WLB_SERVED_A_MAX + 1] = {
 	[WLB_SERVED_A_BUSY] = { .type = NLA_REJECT },
 	[WLB_SERVED_A_RETURN] = NLA_POLICY_MAX(NLA_U8, __WLB_RETURN_MAX - 1),
 	[WLB_SERVED_A_VIA] = NLA_POLICY_MAX(NLA_U8, __WLB_VIA_MAX - 1),
+	[WLB_SERVED_A_TRUST_PATH] = { .type = NLA_FLAG },
 };
 
 struct wlb_served *wlb_rep_served(struct wlb_rep *rep,
@@ -100,6 +101,12 @@ static int wlb_served_parse(struct wlb_rep *rep, const struct nlattr *nest,
 	if (s->ret == WLB_RETURN_SPOOF && s->servers.n > 1) {
 		NL_SET_ERR_MSG_ATTR(extack, tb[WLB_SERVED_A_RETURN],
 				    "return: spoof allows one server address per object");
+		return -EINVAL;
+	}
+	s->trust_path = tb[WLB_SERVED_A_TRUST_PATH];
+	if (s->trust_path && s->ret != WLB_RETURN_SPOOF) {
+		NL_SET_ERR_MSG_ATTR(extack, tb[WLB_SERVED_A_TRUST_PATH],
+				    "trust-path: only with return spoof");
 		return -EINVAL;
 	}
 	rep->returns |= 1U << s->ret;
@@ -239,7 +246,9 @@ int wlb_served_put(struct sk_buff *msg, const struct wlb_served *served)
 	    nla_put_u8(msg, WLB_SERVED_A_BUSY, READ_ONCE(served->busy)) ||
 	    nla_put_u8(msg, WLB_SERVED_A_RETURN, served->ret) ||
 	    (served->ret != WLB_RETURN_NAT &&
-	     nla_put_u8(msg, WLB_SERVED_A_VIA, served->via)))
+	     nla_put_u8(msg, WLB_SERVED_A_VIA, served->via)) ||
+	    (served->trust_path &&
+	     nla_put_flag(msg, WLB_SERVED_A_TRUST_PATH)))
 		return -EMSGSIZE;
 	nla_nest_end(msg, nest);
 	return 0;

@@ -25,6 +25,8 @@ static const struct nla_policy wlb_cg_policy[WLB_CG_A_MAX + 1] = {
 	[WLB_CG_A_T_CLOSING] = NLA_POLICY_MIN(NLA_U32, 1),
 	[WLB_CG_A_T_RESET] = NLA_POLICY_MIN(NLA_U32, 1),
 	[WLB_CG_A_RETURNS] = NLA_POLICY_RANGE(NLA_U32, 1, WLB_RETURN_ALL),
+	[WLB_CG_A_T_UNTAGGED] = { .type = NLA_U32 },
+	[WLB_CG_A_T_DEAD] = { .type = NLA_U32 },
 };
 
 static const struct nla_policy wlb_service_policy[WLB_SERVICE_A_MAX + 1] = {
@@ -35,6 +37,7 @@ static const struct nla_policy wlb_service_policy[WLB_SERVICE_A_MAX + 1] = {
 	[WLB_SERVICE_A_REPLICA] = NLA_POLICY_NESTED(wlb_prefix_policy),
 	[WLB_SERVICE_A_ANY_REPLICA] = { .type = NLA_FLAG },
 	[WLB_SERVICE_A_NEVER] = NLA_POLICY_NESTED(wlb_prefix_policy),
+	[WLB_SERVICE_A_STICKY] = { .type = NLA_U32 },
 };
 
 static int wlb_by_port_cmp(const void *a, const void *b)
@@ -84,11 +87,13 @@ static int wlb_cg_settings(struct wlb_cg *cg, const struct nlattr *nest,
 		int attr;
 		size_t field;
 	} timeouts[] = {
-		{ WLB_CG_A_T_RACING, offsetof(struct wlb_timeouts, racing) },
-		{ WLB_CG_A_T_TOMBSTONE, offsetof(struct wlb_timeouts, tombstone) },
-		{ WLB_CG_A_T_ESTABLISHED, offsetof(struct wlb_timeouts, established) },
-		{ WLB_CG_A_T_CLOSING, offsetof(struct wlb_timeouts, closing) },
-		{ WLB_CG_A_T_RESET, offsetof(struct wlb_timeouts, reset) },
+		{ WLB_CG_A_T_RACING, offsetof(struct wlb_cg, timeouts.racing) },
+		{ WLB_CG_A_T_TOMBSTONE, offsetof(struct wlb_cg, timeouts.tombstone) },
+		{ WLB_CG_A_T_ESTABLISHED, offsetof(struct wlb_cg, timeouts.established) },
+		{ WLB_CG_A_T_CLOSING, offsetof(struct wlb_cg, timeouts.closing) },
+		{ WLB_CG_A_T_RESET, offsetof(struct wlb_cg, timeouts.reset) },
+		{ WLB_CG_A_T_UNTAGGED, offsetof(struct wlb_cg, untagged) },
+		{ WLB_CG_A_T_DEAD, offsetof(struct wlb_cg, dead) },
 	};
 	struct nlattr *tb[WLB_CG_A_MAX + 1];
 	const struct nlattr *attr;
@@ -121,10 +126,16 @@ static int wlb_cg_settings(struct wlb_cg *cg, const struct nlattr *nest,
 		cg->returns = nla_get_u32(tb[WLB_CG_A_RETURNS]);
 	for (i = 0; i < ARRAY_SIZE(timeouts); i++) {
 		err = wlb_timeout(tb[timeouts[i].attr],
-				  (void *)&cg->timeouts + timeouts[i].field,
+				  (void *)cg + timeouts[i].field,
 				  extack);
 		if (err)
 			return err;
+	}
+	/* the worker asks silent winners every other second */
+	if (cg->dead && cg->dead < 8) {
+		NL_SET_ERR_MSG_ATTR(extack, tb[WLB_CG_A_T_DEAD],
+				    "timeouts.dead: 0 for never, or at least 8 s");
+		return -EINVAL;
 	}
 	return 0;
 }
@@ -184,7 +195,10 @@ static int wlb_service_parse(struct wlb_cg *cg, const struct nlattr *nest,
 		set_bit(e->port, cg->map.bit);
 	}
 	s->any_replica = tb[WLB_SERVICE_A_ANY_REPLICA];
-	err = wlb_nla_prefixes(nest, WLB_SERVICE_A_REPLICA, &s->replicas, extack);
+	err = wlb_timeout(tb[WLB_SERVICE_A_STICKY], &s->sticky, extack);
+	if (!err)
+		err = wlb_nla_prefixes(nest, WLB_SERVICE_A_REPLICA, &s->replicas,
+				       extack);
 	if (!err)
 		err = wlb_nla_prefixes(nest, WLB_SERVICE_A_NEVER, &s->never,
 				       extack);
@@ -221,6 +235,8 @@ struct wlb_cg *wlb_cg_build(struct genl_info *info)
 		.racing = 70, .tombstone = 70, .established = 7440,
 		.closing = 60, .reset = 10,
 	};
+	cg->untagged = 600;
+	cg->dead = 30;
 	err = -ENOMEM;
 	cg->by_port = kvcalloc(n * WLB_MAX_PORTS, sizeof(*cg->by_port),
 			       GFP_KERNEL_ACCOUNT);
@@ -282,7 +298,9 @@ int wlb_cg_put(struct sk_buff *msg, const struct wlb_cg *cg)
 	    nla_put_u32(msg, WLB_CG_A_T_ESTABLISHED, cg->timeouts.established) ||
 	    nla_put_u32(msg, WLB_CG_A_T_CLOSING, cg->timeouts.closing) ||
 	    nla_put_u32(msg, WLB_CG_A_T_RESET, cg->timeouts.reset) ||
-	    nla_put_u32(msg, WLB_CG_A_RETURNS, cg->returns))
+	    nla_put_u32(msg, WLB_CG_A_RETURNS, cg->returns) ||
+	    nla_put_u32(msg, WLB_CG_A_T_UNTAGGED, cg->untagged) ||
+	    nla_put_u32(msg, WLB_CG_A_T_DEAD, cg->dead))
 		return -EMSGSIZE;
 	nla_nest_end(msg, nest);
 	return 0;
@@ -303,7 +321,8 @@ int wlb_service_put(struct sk_buff *msg, const struct wlb_service *service)
 	    nla_put_flag(msg, WLB_SERVICE_A_ANY_REPLICA) :
 	    wlb_put_prefixes(msg, WLB_SERVICE_A_REPLICA, &service->replicas))
 		return -EMSGSIZE;
-	if (wlb_put_prefixes(msg, WLB_SERVICE_A_NEVER, &service->never))
+	if (wlb_put_prefixes(msg, WLB_SERVICE_A_NEVER, &service->never) ||
+	    nla_put_u32(msg, WLB_SERVICE_A_STICKY, service->sticky))
 		return -EMSGSIZE;
 	nla_nest_end(msg, nest);
 	return 0;

@@ -58,6 +58,7 @@ enum wlb_verdict {
 	WLB_PASS,		/* forward as it is */
 	WLB_CARRY,		/* translate (WLB_FLOW_WON, _CLOSING) */
 	WLB_RACE,		/* tag with the flow's nonce and forward */
+	WLB_RACE_PLAIN,		/* the same race, but forward without a tag */
 	WLB_RENEW,		/* forget this flow, start a race of its own */
 	WLB_WIN,		/* the sender is the winner now: carry */
 	WLB_WIN_SERVER,		/* the server is the winner now: pass */
@@ -76,7 +77,10 @@ enum wlb_verdict {
 
 #define WLB_FSM_CALLER		(1U << 7)	/* the caller's own, never touched */
 
-/* WLB_FSM_REFUSED and _RETRIED are of state RACING, the others of WON on. */
+/* Of state RACING, with REFUSED and RETRIED; the others are of WON on. */
+#define WLB_FSM_REPEATED	(1U << 0)	/* the client repeated its SYN */
+#define WLB_FSM_UNTAGGED	(1U << 1)	/* its latest SYN went without a tag */
+
 struct wlb_fsm {
 	u32 isn;		/* of the client's SYN */
 	union {
@@ -240,6 +244,24 @@ wlb_fsm_carry(struct wlb_fsm *m, const struct wlb_seg *seg, enum wlb_dir dir,
 	return WLB_CARRY;
 }
 
+/*
+ * The client repeats a SYN that nobody has answered. From the second time on
+ * every other one goes without a tag: the path may drop tags, or whoever has
+ * been asked may be dead. Who refuses has had the tag.
+ */
+static inline enum wlb_verdict wlb_fsm_repeated(struct wlb_fsm *m, int *stat)
+{
+	bool refused = m->flags & WLB_FSM_REFUSED;
+	bool plain = !refused && (m->flags & WLB_FSM_REPEATED) &&
+		     !(m->flags & WLB_FSM_UNTAGGED);
+
+	wlb_fsm_mark(m, WLB_FSM_UNTAGGED,
+		     WLB_FSM_REPEATED | (plain ? WLB_FSM_UNTAGGED : 0) |
+		     (refused ? WLB_FSM_RETRIED : 0));
+	*stat = plain ? WLB_STAT_syn_plain : WLB_STAT_syn_retagged;
+	return plain ? WLB_RACE_PLAIN : WLB_RACE;
+}
+
 static inline enum wlb_verdict
 wlb_fsm_client_syn(struct wlb_fsm *m, const struct wlb_seg *seg, int *stat)
 {
@@ -251,10 +273,7 @@ wlb_fsm_client_syn(struct wlb_fsm *m, const struct wlb_seg *seg, int *stat)
 			*stat = WLB_STAT_race_replaced;
 			return WLB_RENEW;
 		}
-		if (m->flags & WLB_FSM_REFUSED)
-			wlb_fsm_mark(m, 0, WLB_FSM_RETRIED);
-		*stat = WLB_STAT_syn_retagged;
-		return WLB_RACE;
+		return wlb_fsm_repeated(m, stat);
 	case WLB_FLOW_TOMBSTONE:
 		if (!same)
 			return WLB_RENEW;

@@ -83,7 +83,7 @@ struct Gateway {
     }
     wlb_verdict ask(const Packet &p, wlb_from from)
     {
-        static const char *const names[] = {"PASS", "CARRY",      "RACE",  "RENEW",
+        static const char *const names[] = {"PASS", "CARRY",      "RACE",  "RACE_PLAIN", "RENEW",
                                             "WIN",  "WIN_SERVER", "RESET", "DROP"};
         const wlb_seg seg = seg_of(p);
         int stat;
@@ -121,9 +121,10 @@ struct Gateway {
             wlb_fsm_start(&f.m, p.s.seq, ++w.races, 0);
             tell("gateway: new race");
             v = WLB_RACE;
-        } else if (v == WLB_RACE) {
+        } else if (v == WLB_RACE || v == WLB_RACE_PLAIN) {
             f.asked_again |= f.refusal_seen;
         }
+        check(v != WLB_RACE_PLAIN || !f.refusal_seen, "who has refused has had the tag");
         touch();
         if (v == WLB_RACE) {
             const u8 at = attempt_of(p.s.seq);
@@ -132,6 +133,8 @@ struct Gateway {
                   "nobody is asked after somebody has won");
             for (u8 h = 0; h < scenario.hosts; h++)
                 put(packet(Hop::to_host, h, p.s));
+        } else if (v == WLB_RACE_PLAIN) {
+            put(packet(Hop::to_host, server, p.s));
         } else {
             put(packet(Hop::to_host, v == WLB_CARRY ? f.winner : server, p.s));
         }

@@ -128,9 +128,11 @@ private:
         const bool answers = (seg.flags & WLB_TCP_SYN) != 0 && (seg.flags & WLB_TCP_ACK) != 0 &&
                              seg.ack == before.isn + 1;
 
-        CHECK((verdict == WLB_RACE || verdict == WLB_RENEW) <= (from == WLB_FROM_CLIENT));
+        const bool raced = verdict == WLB_RACE || verdict == WLB_RACE_PLAIN;
+        CHECK((raced || verdict == WLB_RENEW) <= (from == WLB_FROM_CLIENT));
         CHECK(verdict != WLB_RENEW || unchanged);
-        CHECK(verdict != WLB_RACE || racing);
+        CHECK(!raced || racing);
+        CHECK(verdict != WLB_RACE_PLAIN || !(before.flags & WLB_FSM_REFUSED));
         CHECK(verdict != WLB_CARRY || was_carried);
         CHECK(from != WLB_FROM_STRANGER || (verdict == WLB_PASS && unchanged));
         CHECK(from != WLB_FROM_WINNER || verdict == WLB_CARRY);

@@ -194,15 +194,16 @@ TEST_CASE("services are added, listed and deleted", "[cli]")
     CHECK(state.running.config.client_gateway.max_flows == 2048);
     CHECK(wlbctl(state, "service add rest --ports all --replicas any").status == 0);
     CHECK(wlbctl(state, "service list").out ==
-          "service web ports 80,443 replicas 198.51.100.0/24 never 10.1.9.9,10.0.0.0/24\n"
-          "service rest ports all replicas any\n");
+          "service web ports 80,443 replicas 198.51.100.0/24 never 10.1.9.9,10.0.0.0/24 "
+          "sticky 0s\n"
+          "service rest ports all replicas any sticky 0s\n");
     CHECK(wlbctl(state, "-j service list").out ==
           R"([{"name":"web","ports":[80,443],"replicas":["198.51.100.0/24"],)"
-          R"("never":["10.1.9.9","10.0.0.0/24"]},)"
-          R"({"name":"rest","ports":"all","replicas":"any","never":[]}])"
+          R"("never":["10.1.9.9","10.0.0.0/24"],"sticky_s":0},)"
+          R"({"name":"rest","ports":"all","replicas":"any","never":[],"sticky_s":0}])"
           "\n");
     CHECK(wlbctl(state, "service del web").status == 0);
-    CHECK(wlbctl(state, "service list").out == "service rest ports all replicas any\n");
+    CHECK(wlbctl(state, "service list").out == "service rest ports all replicas any sticky 0s\n");
     outcome = wlbctl(state, "service del web");
     CHECK(outcome.status == 1);
     CHECK(outcome.err == "wlbctl: service \"web\" does not exist\n");
@@ -236,21 +237,24 @@ TEST_CASE("served origins are added, listed and deleted", "[cli]")
     CHECK(state.written_roles == WLB_ROLE_REPLICA);
     CHECK(wlbctl(state, "replica list").out ==
           "replica www server 203.0.113.10 ports 80 local 198.51.100.7 return nat via none "
-          "clones-from 203.0.113.1 busy off\n");
+          "trust-path false clones-from 203.0.113.1 busy off\n");
     state.running.busy.insert("www");
-    CHECK(wlbctl(state, "-j replica list").out ==
-          R"([{"name":"www","server":["203.0.113.10"],"ports":[80],"local":"198.51.100.7",)"
-          R"("return":"nat","via":null,"clones_from":["203.0.113.1"],"busy":true}])"
-          "\n");
+    CHECK(
+        wlbctl(state, "-j replica list").out ==
+        R"([{"name":"www","server":["203.0.113.10"],"ports":[80],"local":"198.51.100.7",)"
+        R"("return":"nat","via":null,"trust_path":false,"clones_from":["203.0.113.1"],"busy":true}])"
+        "\n");
     CHECK(wlbctl(state, "replica del www").status == 0);
     CHECK(state.running.config.served.empty());
     CHECK(wlbctl(state, "replica del www").status == 1);
 
-    CHECK(wlbctl(state, std::string(add_served) + " --return spoof").status == 0);
+    CHECK(wlbctl(state, std::string(add_served) + " --trust-path").status != 0);
+    CHECK(wlbctl(state, std::string(add_served) + " --return spoof --trust-path").status == 0);
     CHECK(state.running.config.served.front().via == Via::gre);
+    CHECK(state.running.config.served.front().trust_path);
     CHECK(wlbctl(state, "replica del www").status == 0);
     CHECK(wlbctl(state, std::string(add_served) + " --via ipip --return tunnel").status == 0);
-    CHECK(wlbctl(state, "replica list").out.find(" return tunnel via ipip clones-from ") !=
+    CHECK(wlbctl(state, "replica list").out.find(" return tunnel via ipip trust-path ") !=
           std::string::npos);
     CHECK(wlbctl(state, "-j replica list").out.find(R"("return":"tunnel","via":"ipip",)") !=
           std::string::npos);

@@ -195,6 +195,10 @@ TEST_CASE("values outside their ranges are refused", "[config]")
          "2:13: .*prefix length must be 0..32"},
         {service("never = ['10.0.0.0/8', 'x']"), "2:24: .*\"x\" is not an address or prefix"},
         {service("never = ['10.0.0.1/31']"), "2:10: .*never: .*bits set"},
+        {service("sticky = '577h'"), "2:10: .*sticky is 2077200, must be 0..2073600"},
+        {service("sticky = '5ms'"), "2:10: .*not a whole number of seconds"},
+        {served("trust-path = true"), "2:14: .*trust-path: only with return = spoof"},
+        {served("trust-path = 1"), "2:14: .*trust-path"},
         {service("never = " + repeat("'10.0.0.#'", 65)), "2:.*never has more than 64"},
         {gateway("max-flows = 1023"), "2:13: .*max-flows is 1023, must be 1024..16777216"},
         {gateway("max-flows = 16777217"), "2:13: .*must be 1024..16777216"},
@@ -210,6 +214,8 @@ TEST_CASE("values outside their ranges are refused", "[config]")
         {gateway("timeouts = { closing = '1500ms' }"), "2:24: .*not a whole number of seconds"},
         {gateway("timeouts = { closing = '5 s' }"), "2:24: .*is not a duration"},
         {gateway("timeouts = { closing = -5 }"), "2:24: .*must not be negative"},
+        {gateway("timeouts = { untagged = '577h' }"), "2:25: .*timeouts.untagged is 2077200"},
+        {gateway("timeouts = { dead = 7 }"), "2:21: .*timeouts.dead is 7, must be 8..2073600"},
         {gateway("inside = ['lan0', 'lan0']"), "2:19: .*\"lan0\" is given twice"},
         {gateway("inside = ['a/b']"), "2:11: .*is not an interface name"},
         {gateway("inside = ['abcdefghijklmnop']"), "2:11: .*is not an interface name"},
@@ -501,6 +507,7 @@ TEST_CASE("the defaults that are printed are the defaults", "[config]")
                       address("198.51.100.7"),
                       Return::nat,
                       std::nullopt,
+                      false,
                       {prefix("203.0.113.1")}}};
     CHECK(parsed.config == wanted);
     // Nothing but comments until then.
@@ -517,8 +524,9 @@ TEST_CASE("the manual has every key with its default", "[config][docs]")
         INFO((*i)[1]);
         CHECK(manual.find(".It Ic " + (*i)[1].str()) != std::string::npos);
     }
-    CHECK(keys == 24);
-    for (const auto *part : {"131072", "4096", "70s", "7440s", "60s", "10s", "200ms"}) {
+    CHECK(keys == 26);
+    for (const auto *part :
+         {"131072", "4096", "70s", "7440s", "60s", "10s", "600s", "30s", "200ms"}) {
         INFO(part);
         CHECK(manual.find(part) != std::string::npos);
     }

@@ -72,11 +72,15 @@ TEST_CASE("every field shows", "[diff]")
     CHECK(changed([](Config &c) {
               c.client_gateway.returns = {Return::nat, Return::spoof};
           }) == Lines{"~ client-gateway: returns -tunnel +spoof"});
-    CHECK(changed([](Config &c) { c.client_gateway.timeouts = Timeouts{}; }).size() == 5);
+    CHECK(changed([](Config &c) { c.client_gateway.timeouts = Timeouts{}; }).size() == 7);
     CHECK(changed([](Config &c) { c.served[0].local = test::address("10.0.0.1"); }) ==
           Lines{"~ replica www: local 198.51.100.7 -> 10.0.0.1"});
     CHECK(changed([](Config &c) { c.served[0].via = Via::gre; }) ==
           Lines{"~ replica www: via ipip -> gre"});
+    CHECK(changed([](Config &c) { c.served[0].trust_path = false; }) ==
+          Lines{"~ replica www: trust-path true -> false"});
+    CHECK(changed([](Config &c) { c.client_gateway.services[0].sticky = seconds(0); }) ==
+          Lines{"~ service web: sticky 9s -> 0s"});
     CHECK(changed([](Config &c) {
               c.served[0].return_mode = Return::nat;
               c.served[0].via.reset();
@@ -103,7 +107,7 @@ TEST_CASE("objects as one line", "[diff]")
     const auto config = test::sample();
     CHECK(describe("service", "web", fields_of(config.client_gateway.services[0])) ==
           "service web ports 80,443 replicas 198.51.100.0/24,2001:db8:7::/48 never "
-          "203.0.113.99,10.1.9.0/24");
+          "203.0.113.99,10.1.9.0/24 sticky 9s");
     CHECK(describe("origin", "www", fields_of(config.origins[0])) ==
           "origin www server 203.0.113.10,203.0.113.11 ports 80,65535 race equal max-hold 123456us "
           "replicas 198.51.100.7,via=ipip,delay=55ms 198.51.100.8,via=gre,delay=1us source "
@@ -111,5 +115,5 @@ TEST_CASE("objects as one line", "[diff]")
     CHECK(
         describe("replica", "six", fields_of(config.served[1])) ==
         "replica six server 2001:db8::10,2001:db8::11 ports 443 local 2001:db8:7::1 return tunnel "
-        "via gre clones-from ::/0");
+        "via gre trust-path false clones-from ::/0");
 }

@@ -431,6 +431,32 @@ TEST_CASE("who refuses does not win, and is heard when nobody accepts", "[fsm]")
     }
 }
 
+TEST_CASE("SYNs that nobody answers go without a tag, every other one", "[fsm]")
+{
+    Flow f;
+    CHECK(f.send(WLB_FROM_CLIENT, f.syn()) == WLB_RACE);
+    CHECK(f.stat == WLB_STAT_syn_retagged);
+    for (int i = 0; i < 3; i++) {
+        CHECK(f.send(WLB_FROM_CLIENT, f.syn()) == WLB_RACE_PLAIN);
+        CHECK(f.stat == WLB_STAT_syn_plain);
+        CHECK(f.m.flags & WLB_FSM_UNTAGGED);
+        CHECK(f.send(WLB_FROM_CLIENT, f.syn()) == WLB_RACE);
+        CHECK(f.stat == WLB_STAT_syn_retagged);
+        CHECK(!(f.m.flags & WLB_FSM_UNTAGGED));
+    }
+    SECTION("a replica may win yet, and both may end")
+    {
+        CHECK(f.send(WLB_FROM_REPLICA, f.synack()) == WLB_WIN);
+        CHECK((f.m.flags & WLB_FSM_FIN_BOTH) == 0);
+    }
+    SECTION("who has refused has had the tag")
+    {
+        CHECK(f.send(WLB_FROM_SERVER, segment_of(0, f.isn + 1, 0, RST | ACK)) == WLB_DROP);
+        CHECK(f.send(WLB_FROM_CLIENT, f.syn()) == WLB_RACE);
+        CHECK(f.send(WLB_FROM_CLIENT, f.syn()) == WLB_RACE);
+    }
+}
+
 TEST_CASE("the caller's flag survives whatever happens", "[fsm]")
 {
     Flow f;

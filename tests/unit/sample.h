@@ -36,15 +36,16 @@ inline Config sample()
     gateway.max_flows = 2048;
     gateway.client_quota = 7;
     gateway.returns = {Return::nat, Return::tunnel};
-    gateway.timeouts = {seconds(1), seconds(2), seconds(3), seconds(4), seconds(5)};
+    gateway.timeouts = {seconds(1), seconds(2), seconds(3), seconds(4), seconds(5), seconds(6), seconds(8)};
     gateway.services = {
         {"web",
          {80, 443},
          false,
          {prefix("198.51.100.0/24"), prefix("2001:db8:7::/48")},
          false,
-         {prefix("203.0.113.99"), prefix("10.1.9.0/24")}},
-        {"rest", {}, true, {}, true, {}},
+         {prefix("203.0.113.99"), prefix("10.1.9.0/24")},
+         seconds(9)},
+        {"rest", {}, true, {}, true, {}, seconds(0)},
     };
     Origin www;
     www.name = "www";
@@ -67,6 +68,7 @@ inline Config sample()
                       address("198.51.100.7"),
                       Return::spoof,
                       Via::ipip,
+                      true,
                       {prefix("203.0.113.1"), prefix("203.0.113.0/24")}},
                      {"six",
                       {address("2001:db8::10"), address("2001:db8::11")},
@@ -74,6 +76,7 @@ inline Config sample()
                       address("2001:db8:7::1"),
                       Return::tunnel,
                       Via::gre,
+                      false,
                       {prefix("::/0")}}};
     return config;
 }

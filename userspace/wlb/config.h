@@ -24,6 +24,7 @@ struct Service {
     std::vector<Prefix> replicas;
     bool any_replica = false;
     std::vector<Prefix> never;
+    seconds sticky{0};
 
     bool operator==(const Service &) const = default;
 };
@@ -34,6 +35,8 @@ struct Timeouts {
     seconds established{7440};
     seconds closing{60};
     seconds reset{10};
+    seconds untagged{600};
+    seconds dead{30};
 
     bool operator==(const Timeouts &) const = default;
 };
@@ -84,7 +87,8 @@ struct Served {
     std::vector<std::uint16_t> ports;
     std::optional<Address> local; // required; absent only until validate() says so
     Return return_mode = Return::nat;
-    std::optional<Via> via; // towards the client; what `nat` has not, the others have
+    std::optional<Via> via;  // towards the client; what `nat` has not, the others have
+    bool trust_path = false; // spoof without a probe
     std::vector<Prefix> from;
 
     bool operator==(const Served &) const = default;

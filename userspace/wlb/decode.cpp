@@ -164,6 +164,12 @@ void read(Reader &in, const nlattr *nest, ClientGateway &gateway)
         case WLB_CG_A_T_RESET:
             t.reset = seconds(in.u32(a));
             break;
+        case WLB_CG_A_T_UNTAGGED:
+            t.untagged = seconds(in.u32(a));
+            break;
+        case WLB_CG_A_T_DEAD:
+            t.dead = seconds(in.u32(a));
+            break;
         default:
             break;
         }
@@ -192,6 +198,9 @@ Service read_service(Reader &in, const nlattr *nest)
             break;
         case WLB_SERVICE_A_NEVER:
             service.never.push_back(in.prefix(a));
+            break;
+        case WLB_SERVICE_A_STICKY:
+            service.sticky = seconds(in.u32(a));
             break;
         default:
             break;
@@ -272,6 +281,9 @@ Served read_served(Reader &in, const nlattr *nest, bool &busy)
             break;
         case WLB_SERVED_A_VIA:
             served.via = in.via(a);
+            break;
+        case WLB_SERVED_A_TRUST_PATH:
+            served.trust_path = true;
             break;
         case WLB_SERVED_A_FROM:
             served.from.push_back(in.prefix(a));

@@ -52,6 +52,17 @@ Result<microseconds> parse_duration(std::string_view text, microseconds bare)
     return not_a_duration(text);
 }
 
+Result<seconds> parse_seconds(std::string_view text)
+{
+    const auto duration = parse_duration(text, seconds(1));
+    if (!duration)
+        return duration.error();
+    const auto whole = std::chrono::duration_cast<seconds>(*duration);
+    if (whole != *duration)
+        return Error{format_duration(*duration) + " is not a whole number of seconds"};
+    return whole;
+}
+
 std::string format_duration(microseconds duration)
 {
     const auto count = duration.count();

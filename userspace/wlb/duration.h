@@ -16,6 +16,8 @@ using std::chrono::seconds;
 // A whole number and a unit of us, ms, s, m, h; without a unit it counts `bare`.
 Result<microseconds> parse_duration(std::string_view text, microseconds bare);
 Result<microseconds> to_duration(std::int64_t number, microseconds unit);
+// The same, whole seconds only; without a unit it counts seconds.
+Result<seconds> parse_seconds(std::string_view text);
 
 // In the largest of s, ms, us that needs no fraction.
 std::string format_duration(microseconds duration);

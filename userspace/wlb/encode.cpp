@@ -96,6 +96,8 @@ void put(Writer &out, const ClientGateway &gateway)
         out.u32(WLB_CG_A_T_ESTABLISHED, gateway.timeouts.established.count());
         out.u32(WLB_CG_A_T_CLOSING, gateway.timeouts.closing.count());
         out.u32(WLB_CG_A_T_RESET, gateway.timeouts.reset.count());
+        out.u32(WLB_CG_A_T_UNTAGGED, gateway.timeouts.untagged.count());
+        out.u32(WLB_CG_A_T_DEAD, gateway.timeouts.dead.count());
     });
 }
 
@@ -113,6 +115,7 @@ void put(Writer &out, const Service &service)
             out.prefix(WLB_SERVICE_A_REPLICA, prefix);
         for (const auto &prefix : service.never)
             out.prefix(WLB_SERVICE_A_NEVER, prefix);
+        out.u32(WLB_SERVICE_A_STICKY, service.sticky.count());
     });
 }
 
@@ -150,6 +153,8 @@ void put(Writer &out, const Served &served)
         out.u8(WLB_SERVED_A_RETURN, static_cast<std::uint8_t>(served.return_mode));
         if (served.via)
             out.u8(WLB_SERVED_A_VIA, static_cast<std::uint8_t>(*served.via));
+        if (served.trust_path)
+            out.flag(WLB_SERVED_A_TRUST_PATH);
         for (const auto &prefix : served.from)
             out.prefix(WLB_SERVED_A_FROM, prefix);
     });

@@ -56,6 +56,8 @@ std::vector<Field> fields_of(const ClientGateway &gateway)
         scalar("timeouts.established", format_duration(t.established)),
         scalar("timeouts.closing", format_duration(t.closing)),
         scalar("timeouts.reset", format_duration(t.reset)),
+        scalar("timeouts.untagged", format_duration(t.untagged)),
+        scalar("timeouts.dead", format_duration(t.dead)),
     };
 }
 
@@ -66,6 +68,7 @@ std::vector<Field> fields_of(const Service &service)
         service.any_replica ? Field{"replicas", {"any"}, true}
                             : prefixes("replicas", service.replicas),
         prefixes("never", service.never),
+        scalar("sticky", format_duration(service.sticky)),
     };
 }
 
@@ -90,6 +93,7 @@ std::vector<Field> fields_of(const Served &served)
         scalar("local", served.local ? served.local->text() : "none"),
         scalar("return", name_of(served.return_mode)),
         scalar("via", served.via ? name_of(*served.via) : "none"),
+        scalar("trust-path", served.trust_path ? "true" : "false"),
         prefixes("clones-from", served.from),
     };
 }

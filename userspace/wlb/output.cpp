@@ -148,6 +148,7 @@ Json to_json(const Service &service)
         {"ports", service.all_ports ? Json("all") : Json(service.ports)},
         {"replicas", service.any_replica ? Json("any") : texts(service.replicas)},
         {"never", texts(service.never)},
+        {"sticky_s", service.sticky.count()},
     };
 }
 
@@ -179,6 +180,7 @@ Json to_json(const Served &served, bool busy)
         {"local", to_json(served.local)},
         {"return", name_of(served.return_mode)},
         {"via", served.via ? Json(name_of(*served.via)) : Json(nullptr)},
+        {"trust_path", served.trust_path},
         {"clones_from", texts(served.from)},
         {"busy", busy},
     };

@@ -37,6 +37,8 @@ constexpr auto client_gateway_names = [] {
     names[WLB_CG_A_T_ESTABLISHED].name = "timeouts.established";
     names[WLB_CG_A_T_CLOSING].name = "timeouts.closing";
     names[WLB_CG_A_T_RESET].name = "timeouts.reset";
+    names[WLB_CG_A_T_UNTAGGED].name = "timeouts.untagged";
+    names[WLB_CG_A_T_DEAD].name = "timeouts.dead";
     return names;
 }();
 
@@ -48,6 +50,7 @@ constexpr auto service_names = [] {
     names[WLB_SERVICE_A_REPLICA].name = "replicas";
     names[WLB_SERVICE_A_ANY_REPLICA].name = "replicas";
     names[WLB_SERVICE_A_NEVER].name = "never";
+    names[WLB_SERVICE_A_STICKY].name = "sticky";
     return names;
 }();
 
@@ -80,6 +83,7 @@ constexpr auto served_names = [] {
     names[WLB_SERVED_A_LOCAL].name = "local";
     names[WLB_SERVED_A_RETURN].name = "return";
     names[WLB_SERVED_A_VIA].name = "via";
+    names[WLB_SERVED_A_TRUST_PATH].name = "trust-path";
     names[WLB_SERVED_A_FROM].name = "clones-from";
     return names;
 }();

@@ -410,27 +410,33 @@ private:
             wrong_type(path, *node, "a table as in { racing = \"70s\" }");
             return;
         }
-        keys(*entries, path, {"racing", "tombstone", "established", "closing", "reset"});
-        const auto read = [&](std::string_view key, seconds &timeout) {
-            const auto value = duration(*entries, path, key, seconds(1));
-            if (!value)
-                return;
-            timeout = std::chrono::duration_cast<seconds>(*value);
-            if (timeout != *value)
-                fail(path + "." + std::string(key), *entries->get(key),
-                     format_duration(*value) + " is not a whole number of seconds");
-        };
-        read("racing", target.racing);
-        read("tombstone", target.tombstone);
-        read("established", target.established);
-        read("closing", target.closing);
-        read("reset", target.reset);
+        keys(*entries, path,
+             {"racing", "tombstone", "established", "closing", "reset", "untagged", "dead"});
+        whole_seconds(*entries, path, "racing", target.racing);
+        whole_seconds(*entries, path, "tombstone", target.tombstone);
+        whole_seconds(*entries, path, "established", target.established);
+        whole_seconds(*entries, path, "closing", target.closing);
+        whole_seconds(*entries, path, "reset", target.reset);
+        whole_seconds(*entries, path, "untagged", target.untagged);
+        whole_seconds(*entries, path, "dead", target.dead);
+    }
+
+    void whole_seconds(const toml::table &table, const std::string &path, std::string_view key,
+                       seconds &target)
+    {
+        const auto value = duration(table, path, key, seconds(1));
+        if (!value)
+            return;
+        target = std::chrono::duration_cast<seconds>(*value);
+        if (target != *value)
+            fail(path + "." + std::string(key), *table.get(key),
+                 format_duration(*value) + " is not a whole number of seconds");
     }
 
     void service(const toml::table &table, const std::string &path)
     {
         auto &service = parsed_.config.client_gateway.services.emplace_back();
-        keys(table, path, {"name", "ports", "replicas", "never"});
+        keys(table, path, {"name", "ports", "replicas", "never", "sticky"});
         string(table, path, "name", service.name);
         ports(table, path, service.ports, &service.all_ports);
         const auto *replicas = table.get("replicas");
@@ -444,6 +450,7 @@ private:
                   service.replicas);
         }
         texts(table, path, "never", "a list of prefixes", false, &Prefix::parse, service.never);
+        whole_seconds(table, path, "sticky", service.sticky);
     }
 
     void origin(const toml::table &table, const std::string &path)
@@ -490,7 +497,8 @@ private:
     void served(const toml::table &table, const std::string &path)
     {
         auto &served = parsed_.config.served.emplace_back();
-        keys(table, path, {"name", "server", "ports", "local", "return", "via", "clones-from"});
+        keys(table, path,
+             {"name", "server", "ports", "local", "return", "via", "trust-path", "clones-from"});
         servers(table, path, served.servers);
         string(table, path, "name", served.name);
         if (table.get("name") == nullptr && !served.servers.empty())
@@ -505,8 +513,10 @@ private:
         value(table, path, "via", &parse_via, served.via);
         if (!served.via)
             served.via = default_via(served.return_mode);
+        boolean(table, path, "trust-path", served.trust_path);
         if (failed_.count(path + ".return") != 0)
-            failed_.insert(path + ".via"); // it is the mode that is wrong
+            for (const auto *key : {".via", ".trust-path"})
+                failed_.insert(path + key); // it is the mode that is wrong
         texts(table, path, "clones-from", "a list of prefixes", false, &Prefix::parse, served.from);
     }
 

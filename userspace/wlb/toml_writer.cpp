@@ -76,7 +76,8 @@ std::string timeouts(const Timeouts &t)
 {
     return "{ racing = " + duration(t.racing) + ", tombstone = " + duration(t.tombstone) +
            ", established = " + duration(t.established) + ", closing = " + duration(t.closing) +
-           ", reset = " + duration(t.reset) + " }";
+           ", reset = " + duration(t.reset) + ", untagged = " + duration(t.untagged) +
+           ", dead = " + duration(t.dead) + " }";
 }
 
 std::string text(const Service &service)
@@ -86,6 +87,8 @@ std::string text(const Service &service)
                line("replicas", service.any_replica ? quote("any") : prefixes(service.replicas));
     if (!service.never.empty())
         out += line("never", prefixes(service.never));
+    if (service.sticky.count() != 0)
+        out += line("sticky", duration(service.sticky));
     return out;
 }
 
@@ -114,6 +117,7 @@ std::string text(const Served &served)
            line("local", quote(served.local ? served.local->text() : "")) +
            line("return", quote(name_of(served.return_mode))) +
            (served.via ? line("via", quote(name_of(*served.via))) : "") +
+           (served.trust_path ? line("trust-path", "true") : "") +
            line("clones-from", prefixes(served.from));
 }
 
@@ -164,7 +168,11 @@ std::string defaults_toml()
            off("client-quota", std::to_string(gateway.client_quota)) +
            "# how replicas' packets may come back: what is offered to them, at least one\n" +
            off("returns", returns(gateway.returns)) +
-           "# no answer yet; the server won; carried; after both FINs; after a RST\n" +
+           "# how long flows live: no answer yet; the server won; carried; after both FINs; after "
+           "a RST.\n"
+           "# untagged: how long a server whose path drops tags gets none; 0s: tags again at "
+           "once.\n"
+           "# dead: a winner that is silent for as long is dead, at least 8s; 0s: never\n" +
            off("timeouts", timeouts(gateway.timeouts)) +
            "\n"
            "#[[client-gateway.service]]\n"
@@ -176,6 +184,8 @@ std::string defaults_toml()
            off("replicas", "[\"198.51.100.0/24\"]") +
            "# clients and servers whose SYNs are tagged \"redirection not permitted\"\n" +
            off("never", "[]") +
+           "# how long a client's races for a server stay with the last winner; 0s: not at all\n" +
+           off("sticky", duration(Service().sticky)) +
            "\n"
            "# Role server gateway: clones tagged SYNs of a replicated server to its replicas.\n"
            "#[[server-gateway.origin]]\n"
@@ -208,7 +218,10 @@ std::string defaults_toml()
            off("return", quote(name_of(served.return_mode))) +
            "# with spoof and tunnel: gre or ipip\n"
            "# via = " +
-           quote(name_of(*default_via(Return::tunnel))) + "\n" +
+           quote(name_of(*default_via(Return::tunnel))) +
+           "\n"
+           "# with spoof: from the first packet on, without a probe of the path to the client\n" +
+           off("trust-path", served.trust_path ? "true" : "false") +
            "# required: the server gateways that clones may come from, prefixes\n" +
            off("clones-from", "[\"203.0.113.1\"]");
 }

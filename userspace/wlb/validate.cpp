@@ -161,6 +161,9 @@ private:
             {"timeouts.reset", t.reset}};
         for (const auto &[key, value] : timeouts)
             range(subject, key, value.count(), 1, longest_timeout);
+        range(subject, "timeouts.untagged", t.untagged.count(), 0, longest_timeout);
+        if (t.dead.count() != 0)
+            range(subject, "timeouts.dead", t.dead.count(), 8, longest_timeout);
 
         each("client-gateway.service", "service", gateway.services,
              [this](const auto &each_subject, const auto &service) {
@@ -228,6 +231,7 @@ private:
                 "say "
                 "\"any\"");
         prefixes(subject, "never", service.never);
+        range(subject, "sticky", service.sticky.count(), 0, longest_timeout);
     }
 
     // What an origin and a served origin have in common: the first server
@@ -318,6 +322,8 @@ private:
         }
         if (served.via && served.return_mode == Return::nat)
             add(subject, "via", "via: only with return = spoof or tunnel");
+        if (served.trust_path && served.return_mode != Return::spoof)
+            add(subject, "trust-path", "trust-path: only with return = spoof");
         if (served.return_mode == Return::spoof && served.servers.size() > 1)
             add(subject, at("server", 1),
                 "server: only one with return = spoof: clients' packets to the local address are "

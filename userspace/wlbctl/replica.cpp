@@ -17,6 +17,7 @@ int add(Context &context, const Command &command, const Args &args)
         .option("local", "ADDRESS", "the address of this host to serve from")
         .option("return", "nat|spoof|tunnel", "how packets get back to the client (default nat)")
         .option("via", "gre|ipip", "how spoof and tunnel encapsulate them (default gre)")
+        .flag("trust-path", "spoof without a probe of the path to the client")
         .option("from", "PREFIX[,PREFIX]..", "server gateways that clones may come from");
     if (!options.parse(args))
         return options.status();
@@ -32,6 +33,7 @@ int add(Context &context, const Command &command, const Args &args)
     options.read("via", &parse_via, served.via);
     if (!served.via)
         served.via = default_via(served.return_mode);
+    served.trust_path = options.has("trust-path");
     options.read_list("from", &Prefix::parse, served.from);
     if (!options.good())
         return options.status();
@@ -107,7 +109,7 @@ const std::vector<Command> &replica_commands()
     static const std::vector<Command> commands{
         {"replica", "add",
          "NAME --server A,.. --ports P,.. --local A --from PREFIX,..\n"
-         "       [--return nat|spoof|tunnel] [--via gre|ipip]",
+         "       [--return nat|spoof|tunnel] [--via gre|ipip] [--trust-path]",
          "Have this host answer clones for an origin.",
          "replica add www --server 203.0.113.10 --ports 80,443 --local 198.51.100.7 "
          "--from 203.0.113.1",

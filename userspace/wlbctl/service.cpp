@@ -14,7 +14,8 @@ int add(Context &context, const Command &command, const Args &args)
     options.word("NAME", true)
         .option("ports", "P[,P]..|all", "ports, or every port that no other service has")
         .option("replicas", "PREFIX[,PREFIX]..|any", "who may answer")
-        .option("never", "PREFIX[,PREFIX]..", "clients and servers never to be redirected");
+        .option("never", "PREFIX[,PREFIX]..", "clients and servers never to be redirected")
+        .option("sticky", "DURATION", "how long a client stays with its last winner (default 0s)");
     if (!options.parse(args))
         return options.status();
 
@@ -29,6 +30,7 @@ int add(Context &context, const Command &command, const Args &args)
     if (!service.any_replica)
         options.read_list("replicas", &Prefix::parse, service.replicas);
     options.read_list("never", &Prefix::parse, service.never);
+    options.read("sticky", &parse_seconds, service.sticky);
     if (!options.good())
         return options.status();
     return change_config(context, WLB_ROLE_CLIENT_GATEWAY, [&](Config &config) {
@@ -76,7 +78,8 @@ int list(Context &context, const Command &command, const Args &args)
 const std::vector<Command> &service_commands()
 {
     static const std::vector<Command> commands{
-        {"service", "add", "NAME --ports P,..|all --replicas PREFIX,..|any [--never PREFIX,..]",
+        {"service", "add",
+         "NAME --ports P,..|all --replicas PREFIX,..|any [--never PREFIX,..] [--sticky S]",
          "Have the client gateway tag SYNs to these ports.",
          "service add web --ports 80,443 --replicas 198.51.100.0/24", &add},
         {"service", "del", "NAME", "Delete a service; its flows live on.", "service del web", &del},

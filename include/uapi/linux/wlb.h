@@ -134,6 +134,14 @@ enum wlb_cg_attr {
 	WLB_CG_A_RETURNS,	/* u32, 1 << enum wlb_return of each mode that is
 				 * offered to replicas, at least one; default all
 				 */
+	WLB_CG_A_T_UNTAGGED,	/* u32 s, default 600: a server that has answered
+				 * a SYN without a tag, and none with, gets none
+				 * for as long; 0: tags again at once
+				 */
+	WLB_CG_A_T_DEAD,	/* u32 s, default 30: a winner that is silent for
+				 * as long, asked or not, is dead and its clients
+				 * are told; 0: TCP's own timers find out
+				 */
 
 	__WLB_CG_A_MAX,
 #define WLB_CG_A_MAX (__WLB_CG_A_MAX - 1)
@@ -154,6 +162,10 @@ enum wlb_service_attr {
 	WLB_SERVICE_A_NEVER,	/* nest, enum wlb_prefix_attr; repeats: clients
 				 * and servers whose SYNs are tagged
 				 * "redirection not permitted"
+				 */
+	WLB_SERVICE_A_STICKY,	/* u32 s, default 0: for as long after a win the
+				 * same client's races for the same server are the
+				 * same winner's, unless it is silent
 				 */
 
 	__WLB_SERVICE_A_MAX,
@@ -257,6 +269,10 @@ enum wlb_served_attr {
 	WLB_SERVED_A_VIA,	/* u8, enum wlb_via, default gre: encapsulation
 				 * towards the client
 				 */
+	WLB_SERVED_A_TRUST_PATH,/* flag, spoof without a probe: else a client's
+				 * gateway gets what tunnel would send until a
+				 * packet with the server's address has reached it
+				 */
 
 	__WLB_SERVED_A_MAX,
 #define WLB_SERVED_A_MAX (__WLB_SERVED_A_MAX - 1)
@@ -326,6 +342,8 @@ enum wlb_answer_attr {
 	/* client gateway, SYN side */ \
 	X(syn_tagged, "races started: SYNs tagged with a new entry") \
 	X(syn_retagged, "retransmitted SYNs tagged again, same race") \
+	X(syn_plain, "retransmitted SYNs untagged: nobody answered the tagged ones") \
+	X(syn_untagged, "SYNs untagged: the path to the server drops tags") \
 	X(syn_to_winner, "retransmitted SYNs sent to the winner only") \
 	X(syn_not_permitted, "SYNs tagged not permitted by policy") \
 	X(syn_opted_out, "SYNs that came tagged not permitted, left alone") \
@@ -350,6 +368,7 @@ enum wlb_answer_attr {
 	X(race_flushed, "races flushed by request or end of the role") \
 	X(answer_repeated, "answers repeated by the winner, passed") \
 	X(answer_lost, "answers of losers") \
+	X(answer_not_preferred, "answers of others than the sticky one, reset") \
 	X(answer_bad_ack, "answers that acknowledge another SYN") \
 	X(answer_unlisted, "answers of nobody who may answer") \
 	X(answer_bad_nonce, "answers with another race's nonce") \
@@ -369,6 +388,9 @@ enum wlb_answer_attr {
 	X(passed_in, "packets of a spoofing winner, passed") \
 	X(tunnelled_out, "packets encapsulated, client to replica") \
 	X(tunnelled_in, "packets cracked, replica to client") \
+	X(winner_asked, "segments sent to silent winners, to see if they live") \
+	X(winner_dead, "flows ended because their winner is dead") \
+	X(probe_echoed, "probes of the spoofed path, echoed to the winner") \
 	X(too_big_out, "packets too big for a tunnel, their sender told") \
 	X(translate_failed, "packets of a flow lost: no memory or no route") \
 	X(icmp_in, "ICMP errors about flows, translated for the client") \
@@ -404,7 +426,10 @@ enum wlb_answer_attr {
 	X(answer_encapsulated, "answers encapsulated") \
 	X(reply_encapsulated, "other packets encapsulated") \
 	X(reply_too_big, "packets too big for a tunnel, the server told") \
-	X(reply_failed, "packets not encapsulated: no memory")
+	X(reply_failed, "packets not encapsulated: no memory") \
+	X(probe_sent, "probes of the spoofed path to a client's gateway sent") \
+	X(probe_passed, "probes of the spoofed path that came back") \
+	X(spoof_lost, "connections whose spoofed packets do not arrive: encapsulated")
 
 enum wlb_stat {
 #define WLB_STAT_ENUM(name, text) WLB_STAT_##name,

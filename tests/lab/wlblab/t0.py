@@ -126,6 +126,9 @@ class T0(Net):
                client_gateway=None, service=None, origin=None, served=None):
         """{host: text of its configuration file}, every role in its place. The last
         four dictionaries add to or replace keys of the tables they are named after."""
+        if served and served.get("return_") == "spoof":
+            # what is trusted does not begin as tunnel; test_spoof.py has the others
+            served = {"trust_path": True, **served}
         prefixes = {4: "198.51.100.0/24", 6: "2001:db8:b::/48"}
         gateway = {4: "10.9.2.1", 6: "2001:db8:9:2::1"}
         text = {"cg": wlb.table("client-gateway", **{

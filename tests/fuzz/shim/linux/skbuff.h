@@ -124,6 +124,12 @@ static inline void skb_dst_drop(struct sk_buff *skb) {}
 static inline void secpath_reset(struct sk_buff *skb) {}
 static inline void nf_reset_ct(struct sk_buff *skb) {}
 
+static inline int iptunnel_pull_offloads(struct sk_buff *skb)
+{
+	skb->encapsulation = false;
+	return 0;
+}
+
 struct inet_skb_parm {
 	int iif;
 	unsigned char opt[20];

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What a client gateway remembers beyond its flows. */
+#include <linux/jiffies.h>
+#include <linux/siphash.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+
+#include "hint.h"
+
+#define WLB_HINT_SLOTS	4096
+
+/* Of a server alone, the client is all zeroes; so no hint of both is. */
+struct wlb_hint_key {
+	union wlb_addr client, server;
+	u64 v6;
+};
+
+struct wlb_hint {
+	spinlock_t lock;	/* of the rest */
+	bool used;
+	u32 expires;		/* jiffies, low half */
+	struct wlb_hint_key key;
+	union wlb_addr winner;
+};
+
+struct wlb_hints {
+	siphash_key_t key;
+	struct wlb_hint slot[WLB_HINT_SLOTS];
+};
+
+struct wlb_hints *wlb_hints_alloc(void)
+{
+	struct wlb_hints *hints = kvzalloc(sizeof(*hints), GFP_KERNEL_ACCOUNT);
+	unsigned int i;
+
+	if (!hints)
+		return NULL;
+	get_random_bytes(&hints->key, sizeof(hints->key));
+	for (i = 0; i < WLB_HINT_SLOTS; i++)
+		spin_lock_init(&hints->slot[i].lock);
+	return hints;
+}
+
+void wlb_hints_free(struct wlb_hints *hints)
+{
+	kvfree(hints);
+}
+
+/* Where such a hint is, if it is anywhere. */
+static struct wlb_hint *wlb_hint_slot(struct wlb_hints *hints,
+				      const union wlb_addr *client,
+				      const union wlb_addr *server, bool v6,
+				      struct wlb_hint_key *key)
+{
+	memset(key, 0, sizeof(*key));
+	if (client)
+		memcpy(&key->client, client, wlb_addr_len(v6));
+	memcpy(&key->server, server, wlb_addr_len(v6));
+	key->v6 = v6;
+	return &hints->slot[siphash(key, sizeof(*key), &hints->key) %
+			    WLB_HINT_SLOTS];
+}
+
+static bool wlb_hint_is(const struct wlb_hint *h, const struct wlb_hint_key *key)
+{
+	return h->used && (s32)(h->expires - (u32)jiffies) > 0 &&
+	       !memcmp(&h->key, key, sizeof(*key));
+}
+
+static void wlb_hint_set(struct wlb_hints *hints, const union wlb_addr *client,
+			 const union wlb_addr *server, bool v6,
+			 const union wlb_addr *winner, u32 ttl)
+{
+	struct wlb_hint_key key;
+	struct wlb_hint *h = wlb_hint_slot(hints, client, server, v6, &key);
+
+	spin_lock_bh(&h->lock);
+	h->used = ttl;
+	h->expires = (u32)jiffies + ttl * HZ;
+	h->key = key;
+	if (winner)
+		memcpy(&h->winner, winner, wlb_addr_len(v6));
+	spin_unlock_bh(&h->lock);
+}
+
+void wlb_hint_untagged(struct wlb_hints *hints, const union wlb_addr *server,
+		       bool v6, u32 ttl)
+{
+	wlb_hint_set(hints, NULL, server, v6, NULL, ttl);
+}
+
+bool wlb_hint_is_untagged(struct wlb_hints *hints, const union wlb_addr *server,
+			  bool v6)
+{
+	struct wlb_hint_key key;
+	struct wlb_hint *h = wlb_hint_slot(hints, NULL, server, v6, &key);
+	bool found;
+
+	spin_lock_bh(&h->lock);
+	found = wlb_hint_is(h, &key);
+	spin_unlock_bh(&h->lock);
+	return found;
+}
+
+void wlb_hint_winner(struct wlb_hints *hints, const union wlb_addr *client,
+		     const union wlb_addr *server, bool v6,
+		     const union wlb_addr *winner, u32 ttl)
+{
+	wlb_hint_set(hints, client, server, v6, winner, ttl);
+}
+
+bool wlb_hint_prefers_other(struct wlb_hints *hints,
+			    const union wlb_addr *client,
+			    const union wlb_addr *server, bool v6,
+			    const union wlb_addr *from)
+{
+	struct wlb_hint_key key;
+	struct wlb_hint *h = wlb_hint_slot(hints, client, server, v6, &key);
+	bool other;
+
+	spin_lock_bh(&h->lock);
+	other = wlb_hint_is(h, &key) && !wlb_addr_eq(&h->winner, from, v6);
+	spin_unlock_bh(&h->lock);
+	return other;
+}

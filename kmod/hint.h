@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What a client gateway remembers beyond its flows: servers behind a path that
+ * drops tags, and who has won a client's last race for a server. A fixed number
+ * of slots, each of the latest that fell into it; what is forgotten early costs
+ * a race its advice, nothing else. Any context, BH on or off.
+ */
+#ifndef WLB_HINT_H
+#define WLB_HINT_H
+
+#include "net.h"
+
+struct wlb_hints;
+
+struct wlb_hints *wlb_hints_alloc(void);
+void wlb_hints_free(struct wlb_hints *hints);
+
+/* Remembers for @ttl s that SYNs to @server go without a tag. */
+void wlb_hint_untagged(struct wlb_hints *hints, const union wlb_addr *server,
+		       bool v6, u32 ttl);
+bool wlb_hint_is_untagged(struct wlb_hints *hints, const union wlb_addr *server,
+			  bool v6);
+
+/* Remembers for @ttl s that @winner (the server too) is who @client got. */
+void wlb_hint_winner(struct wlb_hints *hints, const union wlb_addr *client,
+		     const union wlb_addr *server, bool v6,
+		     const union wlb_addr *winner, u32 ttl);
+/* Has somebody but @from won lately? */
+bool wlb_hint_prefers_other(struct wlb_hints *hints,
+			    const union wlb_addr *client,
+			    const union wlb_addr *server, bool v6,
+			    const union wlb_addr *from);
+
+#endif /* WLB_HINT_H */
