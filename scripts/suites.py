@@ -59,7 +59,7 @@ def lab_files(*names):
 
 
 CLIENT_GATEWAY = lab_files("test_syn", "test_answers", "test_carried", "test_limits")
-RETURNS = lab_files("test_returns", "test_icmp", "test_matrix")
+RETURNS = lab_files("test_returns", "test_practice", "test_icmp", "test_matrix")
 COUNTED = lab_files("test_baseline", "test_smoke")
 # Means nothing by any other clock.
 RATE = lab_files("test_rate")
@@ -88,8 +88,8 @@ MACHINES = {
     # processor; scenarios of several have a clock of their own, and margins.
     "lab-6.1-client": Machine("6.1", ["-c", "2"], CLIENT_GATEWAY),
     "lab-6.1": Machine("6.1", ["-c", "2"], OTHERS),
-    "lab-6.1-returns": Machine("6.1", ["-c", "2"], RETURNS[:1]),
-    "lab-6.1-matrix": Machine("6.1", ["-c", "2"], RETURNS[1:]),
+    "lab-6.1-returns": Machine("6.1", ["-c", "2"], RETURNS[:2]),
+    "lab-6.1-matrix": Machine("6.1", ["-c", "2"], RETURNS[2:]),
     "lab-6.1-counted": Machine("6.1", ["-i"], COUNTED + RATE),
     "lab-6.12-counted": Machine("6.12", ["-i"], lab_files("test_smoke")),
     "lab-6.12": Machine("6.12", ["-c", "2"], SMP),
