@@ -24,7 +24,7 @@ guest_end() {
 stage() {
 	local programs files
 	mapfile -t programs < <(type -P bash sh env cat cp date dmesg grep ls mkdir rm sed sleep sync \
-		bc curl ethtool insmod ip ip6tables iptables modinfo modprobe nft nginx openssl \
+		bc curl ethtool insmod ip ip6tables iperf3 iptables modinfo modprobe nft nginx openssl \
 		ping rmmod ss sysctl tc tcpdump tshark dumpcap timeout || true)
 	files=(
 		"${programs[@]}" /usr/bin/python3

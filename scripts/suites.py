@@ -19,7 +19,7 @@ CACHE = pathlib.Path(os.environ.get("WLB_CACHE", "/var/cache/wlb"))
 COMMANDS = """make gcc g++ clang++ clang-format clang-tidy sparse shellcheck perl pkg-config
     flake8 flex bison ccache
     modprobe depmod qemu-system-x86_64 busybox cpio xz ip tc ss ping curl nginx openssl tcpdump
-    tshark nft ethtool""".split()
+    tshark nft ethtool iperf3""".split()
 
 
 # What checkpatch.pl asks for and we do otherwise, and why.
@@ -59,9 +59,11 @@ def lab_files(*names):
 
 CLIENT_GATEWAY = lab_files("test_syn", "test_answers", "test_carried", "test_limits",
                            "test_advice")
-RETURNS = lab_files("test_returns", "test_spoof", "test_icmp", "test_matrix")
+RETURNS = lab_files("test_returns", "test_spoof", "test_practice", "test_icmp", "test_matrix")
 # Exact delays, or long waits, which the counted clock skips.
 COUNTED = lab_files("test_baseline", "test_smoke", "test_dead")
+# Means nothing by any other clock.
+RATE = lab_files("test_rate")
 SMP = lab_files("test_smp")
 DEBUG = "tests/lab/debug"
 ADVERSE = [f"{DEBUG}/test_{name}.py" for name in ("churn", "faults", "netlink_fuzz")]
@@ -69,7 +71,7 @@ CROWDS = [f"{DEBUG}/test_{name}.py" for name in ("storm", "flood")]
 # What several processors make worse; the rest asks one after the other.
 PARALLEL = [*SMP, *CROWDS, ADVERSE[0]]
 OTHERS = ["tests/lab", f"--ignore={DEBUG}",
-          *(f"--ignore={f}" for f in CLIENT_GATEWAY + RETURNS + COUNTED)]
+          *(f"--ignore={f}" for f in CLIENT_GATEWAY + RETURNS + COUNTED + RATE)]
 FUZZERS = ("tag", "fsm", "packet", "crack", "value", "config", "netlink")
 
 
@@ -87,9 +89,9 @@ MACHINES = {
     # processor; scenarios of several have a clock of their own, and margins.
     "lab-6.1-client": Machine("6.1", ["-c", "2"], CLIENT_GATEWAY),
     "lab-6.1": Machine("6.1", ["-c", "2"], OTHERS),
-    "lab-6.1-returns": Machine("6.1", ["-c", "2"], RETURNS[:2]),
-    "lab-6.1-matrix": Machine("6.1", ["-c", "2"], RETURNS[2:]),
-    "lab-6.1-counted": Machine("6.1", ["-i"], COUNTED),
+    "lab-6.1-returns": Machine("6.1", ["-c", "2"], RETURNS[:3]),
+    "lab-6.1-matrix": Machine("6.1", ["-c", "2"], RETURNS[3:]),
+    "lab-6.1-counted": Machine("6.1", ["-i"], COUNTED + RATE),
     "lab-6.12-counted": Machine("6.12", ["-i"], COUNTED[1:2]),
     "lab-6.12": Machine("6.12", ["-c", "2"], SMP),
     "uml-client": Machine("uml", ["-m", "2560", "-t", "1800"], CLIENT_GATEWAY),

@@ -23,6 +23,9 @@ CASES = {
     "equal-busy": ("equal", "r2", 99),
     "equal-dead": ("equal", "r2", 99),
 }
+# What is measured, in this order: (case, return mode).
+RUNS = [("off", "nat"), ("raw", "nat"), ("equal", "nat"), ("equal", "spoof"), ("equal", "tunnel"),
+        ("equal-busy", "nat"), ("equal-dead", "nat")]
 WHY_RAW = """\
 raw picks the origin: a replica hears of a client only by way of the server gateway, so
 its answer travels client -> gateway -> replica -> client, and where the shortest way is
@@ -41,7 +44,7 @@ def summary(values):
     return {"p50": round(statistics.median(values), 2), "p99": round(percentile(values, 0.99), 2)}
 
 
-def measure(net, case, family):
+def measure(net, case, mode, family):
     began = time.monotonic()
     net.warm_up((family,))
     pages = web.pages(net["c1"], net.address["s", family], PAGES, PARALLEL)
@@ -50,27 +53,42 @@ def measure(net, case, family):
     hosts = [*net.servers, *net.replicas]
     share = {h: sum(p.who == h for p in good) / PAGES for h in hosts}
     result = {
-        "case": case, "mode": "nat", "family": family, "pages": PAGES,
+        "case": case, "mode": mode, "family": family, "pages": PAGES,
         "failed": PAGES - len(good),
         "share": {h: value for h, value in share.items() if value},
         "connect_ms": summary([p.connect_ms for p in good]),
         "ttfb_ms": summary([p.ttfb_ms for p in good]),
         "half_open": sum(net[h].half_open() for h in hosts),
+        "carried": carried(net),
     }
-    print(f"demo: {case} IPv{family}: {len(good)} of {PAGES} pages, "
+    print(f"demo: {name(result)}: {len(good)} of {PAGES} pages, "
           f"{time.monotonic() - began:.0f} s", flush=True)
     return result
 
 
-def run_case(net, case):
+def carried(net):
+    """The return modes of the flows that replicas have won since the last call."""
+    if not kernel.loaded():
+        return []
+    replicas = {net.address[r, family] for r in net.replicas for family in (4, 6)}
+    found = {f["return"] for f in net.wlb("cg").flows() if f["winner"] in replicas}
+    net.wlb("cg").run("flow", "flush")
+    return sorted(found)
+
+
+def name(result):
+    return f"{result['case']} {result['mode']} IPv{result['family']}"
+
+
+def run_case(net, case, mode):
     race = CASES[case][0]
     if race:
-        net.configure(race=race)
+        net.configure(race=race, served={"return_": mode})
     if case == "equal-busy":
         net.wlb("r1").run("replica", "busy", "on")
     elif case == "equal-dead":
         net.link_down("r1", "core")
-    results = [measure(net, case, family) for family in (4, 6)]
+    results = [measure(net, case, mode, family) for family in (4, 6)]
     if case == "equal-busy":
         net.wlb("r1").run("replica", "busy", "off")
     elif case == "equal-dead":
@@ -87,6 +105,9 @@ def faults(result, zero):
         yield f"{result['failed']} pages failed"
     if round(result["share"].get(winner, 0) * PAGES) < least:
         yield f"{winner} served fewer than {least} of {PAGES} pages"
+    modes = [result["mode"]] if winner.startswith("r") else []
+    if result["carried"] != modes:
+        yield f"flows came back by {result['carried']}, not by {modes}"
     if result["half_open"]:
         yield f"{result['half_open']} half-open sockets"
     if result["connect_ms"]:
@@ -97,16 +118,18 @@ def faults(result, zero):
 
 
 def print_table(results, zero):
-    form = "{:<11} {:>4}  {:<14} {:>14} {:>9} {:>10} {:>14} {:>6} {:>9}"
+    form = "{:<11} {:<7} {:>3}  {:<14} {:>14} {:>9} {:>10} {:>14} {:>6} {:>9}"
     print()
-    print(form.format("case", "IP", "served by", "connect ms", "predicted", "zero-delay",
+    print(form.format("case", "return", "IP", "served by", "connect ms", "predicted", "zero-delay",
                       "first byte ms", "failed", "half-open"))
-    print(form.format("", "", "% of pages", "median/p99", "ms", "median ms", "median/p99", "", ""))
+    print(form.format("", "", "", "% of pages", "median/p99", "ms", "median ms", "median/p99", "",
+                      ""))
     for r in results:
         def pair(key):
             return f"{r[key]['p50']:.1f}/{r[key]['p99']:.1f}" if r[key] else "-"
         share = " ".join(f"{h} {100 * v:.0f}" for h, v in r["share"].items()) or "nobody"
-        print(form.format(r["case"], f"v{r['family']}", share, pair("connect_ms"),
+        print(form.format(r["case"], r["mode"] if CASES[r["case"]][0] else "-",
+                          f"v{r['family']}", share, pair("connect_ms"),
                           r.get("predicted_ms", "-"), f"{zero[r['family']]:.1f}", pair("ttfb_ms"),
                           r["failed"], r["half_open"]))
     print()
@@ -121,21 +144,20 @@ def main():
     results = []
     with T0(clients=1) as net:
         net.build()
-        for case in CASES:
+        net.own_origin()
+        for case, mode in RUNS:
             if case != "off" and not kernel.loaded():
                 kernel.load()
-            results += run_case(net, case)
+            results += run_case(net, case, mode)
         net.flatten()
         net.configure(race="equal")
-        flat = [measure(net, "zero-delay", family) for family in (4, 6)]
+        flat = [measure(net, "zero-delay", "nat", family) for family in (4, 6)]
     kernel.unload()
     zero = {r["family"]: r["connect_ms"]["p50"] if r["connect_ms"] else math.inf for r in flat}
 
     print_table(results, zero)
-    wrong = [f"{r['case']} IPv{r['family']}: {text}"
-             for r in results for text in faults(r, zero[r["family"]])]
-    wrong += [f"zero-delay IPv{r['family']}: {r['failed']} pages failed"
-              for r in flat if r["failed"]]
+    wrong = [f"{name(r)}: {text}" for r in results for text in faults(r, zero[r["family"]])]
+    wrong += [f"{name(r)}: {r['failed']} pages failed" for r in flat if r["failed"]]
     for text in wrong:
         print(f"demo: {text}")
     seconds = time.monotonic() - began

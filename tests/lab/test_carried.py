@@ -23,6 +23,7 @@ def net():
     kernel.load()
     with T0(delays=False, clients=1, replicas=1) as t0:
         t0.build()
+        t0.own_origin()
         t0.configure(ports=PORTS)
         t0.warm_up()
         yield t0
@@ -195,18 +196,30 @@ def test_other_options(net, family):
                   net__ipv4__tcp_rmem="4096 131072 6291456")
 
 
-def test_loss_and_reordering(net, family):
-    """Five downloads at a time through 2 % loss and reordering in both directions."""
+@pytest.mark.parametrize("way", [("nat", None), ("spoof", "gre"), ("tunnel", "gre"),
+                                 ("tunnel", "ipip")], ids=lambda w: "-".join(filter(None, w)))
+def test_loss_and_reordering(net, family, way):
+    """W90: five downloads at a time, and beside them 1 MB both ways on one connection,
+    through 5 % loss, duplicates and reordering in both directions, in every return mode."""
+    mode, via = way
+    net.configure(ports=PORTS, served={"return_": mode, "via": via})
+    # If a clone is lost r1 gets another one, and nobody else has answered meanwhile.
+    net.netem("sg", "s", "loss 100%")
     for host, peer in (("core", "cg"), ("cg", "core")):
-        net.netem(host, peer, "delay 4ms loss 2% reorder 25% 50%")
+        net.netem(host, peer, "delay 4ms loss 5% duplicate 5% reorder 25% 50%")
     part = web.BIG // 5
     files = [web.ROOT / f"part{i}" for i in range(5)]
-    children = [net["c1"].popen(
-        "curl", "-sS", "-o", file, "-r", f"{i * part}-{(i + 1) * part - 1}", "--max-time", 90,
-        web.url(net.address["s", family], "10M")) for i, file in enumerate(files)]
-    assert [child.wait(100) for child in children] == [0] * 5
-    assert b"".join(file.read_bytes() for file in files) == web.big_file().read_bytes()
-    assert all(f["winner"] for f in net.wlb("cg").flows())
+    try:
+        children = [net["c1"].popen(
+            "curl", "-sS", "-o", file, "-r", f"{i * part}-{(i + 1) * part - 1}", "--max-time", 90,
+            web.url(net.address["s", family], "10M")) for i, file in enumerate(files)]
+        both_ways(net["c1"], net.address["s", family], net["r1"], 8080, 1 << 20)
+        assert [child.wait(100) for child in children] == [0] * 5
+        assert b"".join(file.read_bytes() for file in files) == web.big_file().read_bytes()
+        assert [(f["winner"], f["return"]) for f in net.wlb("cg").flows()] == [
+            (net.address["r1", family], mode)] * 6
+    finally:
+        net.configure(ports=PORTS)
 
 
 def test_firewall(net, family):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The server gateway, FIG 3: which start packets it clones, and what a clone is."""
 
+import contextlib
 import itertools
 import socket
 import struct
@@ -11,7 +12,8 @@ from scapy.layers.inet6 import IPv6
 
 from wlblab import web
 from wlblab.clones import (ACK, EXID, FIN, MSS, NOT_PERMITTED, OFFER_CLONED, OFFER_GRE, OFFER_NAT,
-                           PERMITTED, SYN, Delta, Tap, Wire, checksums_right, ip, lab, segment, tag)
+                           PERMITTED, RST, SYN, Delta, Tap, Wire, checksums_right, ip, lab,
+                           segment, tag)
 from wlblab.host import wait_until
 from wlblab.wlb import table
 
@@ -243,41 +245,96 @@ def test_on_the_server(bench, family):
     assert second() == {"syn_race_refused": 1}
 
 
-def _virtual_service(host, address, servers):
-    """An IPVS service of host on port 80, round robin, by tunnel: what ipvsadm -A and -a
-    would do."""
-    base = 1152                 # IP_VS_BASE_CTL
-    service = struct.pack("@H2x4sH2xI16sII4s", 6, socket.inet_aton(address), socket.htons(80), 0,
-                          b"rr", 0, 0, b"\xff" * 4)
-    with host.entered(), socket.socket(socket.AF_INET, socket.SOCK_RAW,
-                                       socket.IPPROTO_RAW) as control:
-        control.setsockopt(socket.IPPROTO_IP, base + 2, service)
-        for server in servers:
-            control.setsockopt(socket.IPPROTO_IP, base + 7, service + struct.pack(
-                "@4sH2xIiII", socket.inet_aton(server), socket.htons(80), 2, 1, 0, 0))
+_IP_VS_BASE_CTL = 1152
 
 
-def test_in_front_of_ipvs(bench):
-    """W24: on a switch that spreads connections over two servers by tunnel; the SYN goes
-    on to one of them, after its hold, and the page comes."""
-    net, address = bench.net, "203.0.113.50"
+@contextlib.contextmanager
+def virtual_service(net, address):
+    """An IPVS service of sg on port 80, round robin, by tunnel to s and s2: what
+    ipvsadm -A and -a would do."""
     sg = net["sg"]
     sg.run("modprobe", "-a", "ip_vs", "ip_vs_rr", "ipip")
-    sg.run("ip", "address", "add", f"{address}/32", "dev", "lo")
     sg.sysctl(net__ipv4__conf__all__accept_local=1)
+    for host in ("sg", "s", "s2"):
+        net[host].run("ip", "address", "add", f"{address}/32", "dev", "lo")
     for server in ("s", "s2"):
-        net[server].run("ip", "address", "add", f"{address}/32", "dev", "lo")
         net[server].run("ip", "link", "set", "tunl0", "up")
-    _virtual_service(sg, address, [net.address["s", 4], net.address["s2", 4]])
+    service = struct.pack("@H2x4sH2xI16sII4s", 6, socket.inet_aton(address), socket.htons(80), 0,
+                          b"rr", 0, 0, b"\xff" * 4)
+    with sg.entered(), socket.socket(socket.AF_INET, socket.SOCK_RAW,
+                                     socket.IPPROTO_RAW) as control:
+        control.setsockopt(socket.IPPROTO_IP, _IP_VS_BASE_CTL + 2, service)
+        for server in ("s", "s2"):
+            control.setsockopt(socket.IPPROTO_IP, _IP_VS_BASE_CTL + 7, service + struct.pack(
+                "@4sH2xIiII", socket.inet_aton(net.address[server, 4]), socket.htons(80), 2, 1, 0,
+                0))
+        try:
+            yield
+        finally:
+            control.setsockopt(socket.IPPROTO_IP, _IP_VS_BASE_CTL + 4, service)
+            for server in ("s", "s2"):
+                net[server].run("ip", "link", "set", "tunl0", "down")
+            for host in ("sg", "s", "s2"):
+                net[host].run("ip", "address", "del", f"{address}/32", "dev", "lo")
+            sg.sysctl(net__ipv4__conf__all__accept_local=0)
+
+
+@pytest.fixture
+def virtual_replica(net):
+    """r1 has the virtual service's address, as the modes spoof and tunnel want it."""
+    address, r1 = "203.0.113.50", net["r1"]
+    r1.run("ip", "address", "add", f"{address}/32", "dev", "lo")
+    r1.sysctl(net__ipv4__route__mtu_expires=1)
+    yield address
+    net.wlb("r1").apply("")
+    net.no_netem()
+    wait_until("r1 has forgotten the narrow path", lambda: "mtu" not in r1.out(
+        "ip", "route", "get", net.address["c1", 4]), step=0.2)
+    r1.sysctl(net__ipv4__route__mtu_expires=600)
+    r1.run("ip", "address", "del", f"{address}/32", "dev", "lo")
+
+
+@pytest.mark.parametrize("mode", ["nat", "spoof", "tunnel"])
+def test_in_front_of_ipvs(bench, virtual_replica, mode):
+    """W24: on a switch that spreads connections over two servers by tunnel; the SYN goes
+    on to one of them, after its hold, and the page comes. Where a replica wins, the page
+    comes from there, and each server hears that it has lost."""
+    net, address = bench.net, virtual_replica
     net.wlb("cg").apply(net.config()["cg"])
     bench.origins(4, {"server": address, "race": "equal", "replicas": [
         {"address": net.address["r1", 4], "delay": "20ms"}]})
-    assert {web.fetch(net["c1"], address)[0] for _ in range(2)} == {"s", "s2"}
-    assert bench.delta() == {"syn_cloned": 2, "clone_sent": 2}
-    for server in ("s", "s2"):
-        syn, = bench.server[server].seen(
-            lambda p: not p.out and p.proto == 4 and p.inner.flags & 0x3f == SYN)
-        assert syn.inner.options[:8] == tag(NOT_PERMITTED, 0, 0)
+    with virtual_service(net, address):
+        assert {web.fetch(net["c1"], address)[0] for _ in range(2)} == {"s", "s2"}
+        assert bench.delta() == {"syn_cloned": 2, "clone_sent": 2}
+        for server in ("s", "s2"):
+            syn, = bench.server[server].seen(
+                lambda p: not p.out and p.proto == 4 and p.inner.flags & 0x3f == SYN)
+            assert syn.inner.options[:8] == tag(NOT_PERMITTED, 0, 0)
+
+        net.wlb("r1").apply(table("replica.origin", array=True, **{
+            "name": "www", "server": address, "ports": [80], "local": net.address["r1", 4],
+            "return_": mode, "clones_from": ["10.9.2.1"]}))
+        for server in ("s", "s2"):
+            net.netem(server, "sg", "delay 100ms")
+        won = Delta(net.wlb("cg"))
+        assert [web.fetch(net["c1"], address)[0] for _ in range(2)] == ["r1", "r1"]
+        wait_until("the servers' resets", lambda: won().get("reset_sent") == 2)
+        for server in ("s", "s2"):
+            bench.server[server].wait(
+                lambda p: not p.out and p.proto == 4 and p.inner.flags & RST)
+            wait_until("nobody is half open", lambda s=server: not net[s].half_open())
+        # What a router says about a packet under the service's address is the replica's
+        # to know, not the service's.
+        core = net["core"]
+        core.run("ip", "route", "replace", "10.1.0.0/16", "via", "10.9.1.1", "mtu", "1400")
+        try:
+            assert web.fetch(net["c1"], address, "10M") == ("r1", web.big_file().read_bytes())
+        finally:
+            core.run("ip", "route", "replace", "10.1.0.0/16", "via", "10.9.1.1")
+        assert ("icmp_relayed" in bench.delta()) == (mode == "spoof")
+    returns = {f["return"] for f in net.wlb("cg").flows()
+               if f["winner"] == net.address["r1", 4]}
+    assert returns == {mode}
 
 
 @BOTH

@@ -51,10 +51,10 @@ def configure(net, mode, via):
 
 
 class Narrow:
-    """Routes of a router that take no more than NARROW bytes towards r1 and the client."""
+    """Routes of a router that take no more than mtu bytes towards r1 and the client."""
 
-    def __init__(self, net, routes):
-        self._net, self._routes = net, routes
+    def __init__(self, net, routes, mtu):
+        self._net, self._routes, self._mtu = net, routes, mtu
 
     def _set(self, *mtu):
         for host, prefix, *rest in self._routes:
@@ -62,7 +62,7 @@ class Narrow:
                                 *rest, *mtu)
 
     def __enter__(self):
-        self._set("mtu", NARROW)
+        self._set("mtu", self._mtu)
 
     def __exit__(self, *_):
         self._set()
@@ -74,11 +74,16 @@ def fragments(net):
             for name in net.hosts}
 
 
+# The least that IPv6 allows is the case in which a tunnel has to be cut into fragments.
+mtus = pytest.mark.parametrize("family,mtu", [(4, NARROW), (6, NARROW), (6, 1280)])
+
+
 @ways
-def test_narrow_path(net, family, way):
-    """W100, W102 to W104: a link between the gateway and the replica takes 1400 bytes, in both
-    directions: everybody who sends learns it, whatever address the error comes under, and
-    nothing is cut into fragments."""
+@mtus
+def test_narrow_path(net, family, mtu, way):
+    """W100, W102 to W104, W106: a link between the gateway and the replica takes 1400 bytes,
+    or 1280, in both directions: everybody who sends learns it, whatever address the error
+    comes under, and nothing is cut into fragments but a tunnel of IPv6."""
     mode = way[0]
     configure(net, *way)
     ctl = {name: Delta(net.wlb(name)) for name in ("cg", "sg", "r1")}
@@ -87,7 +92,7 @@ def test_narrow_path(net, family, way):
                   ("core", "10.1.0.0/16", "via", "10.9.1.1")],
               6: [("core", "2001:db8:b:1::/64", "dev", "r1", "metric", "256"),
                   ("core", "2001:db8:1::/48", "via", "2001:db8:9:1::1")]}[family]
-    with Narrow(net, routes):
+    with Narrow(net, routes, mtu):
         both_ways(net["c1"], net.address["s", family], net["r1"], 8080, SIZE)
     grown = {name: delta() for name, delta in ctl.items()}
     if mode == "tunnel":
@@ -98,17 +103,20 @@ def test_narrow_path(net, family, way):
         assert ("icmp_relayed" in grown["sg"]) == (mode == "spoof")
     if not (mode == "tunnel" and family == 6):
         assert fragments(net) == before
+    elif mtu == 1280:
+        assert fragments(net) != before
 
 
 @ways
-def test_narrow_client(net, family, way):
-    """W102: behind the gateway the client's link takes 1400 bytes: what the gateway says to
-    the server about it reaches the replica."""
+@mtus
+def test_narrow_client(net, family, mtu, way):
+    """W102, W106: behind the gateway the client's link takes 1400 bytes, or 1280: what the
+    gateway says to the server about it reaches the replica."""
     configure(net, *way)
     before, cut = Delta(net.wlb("cg")), fragments(net)
     routes = {4: [("cg", "10.1.1.0/24", "dev", "lan0")],
               6: [("cg", "2001:db8:1:1::/64", "dev", "lan0", "metric", "256")]}[family]
-    with Narrow(net, routes):
+    with Narrow(net, routes, mtu):
         both_ways(net["c1"], net.address["s", family], net["r1"], 8080, SIZE)
     assert before()["icmp_out"]
     if not (way[0] == "tunnel" and family == 6):
