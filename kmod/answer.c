@@ -290,7 +290,7 @@ static unsigned int wlb_cg_tunnelled(struct wlb_net *wn, const struct wlb_cg *cg
 	struct wlb_flow *f;
 	struct wlb_far a;
 
-	if (!(cg->returns & ~(1U << WLB_RETURN_NAT)) ||
+	if (!(READ_ONCE(cg->carried) & ~(1U << WLB_RETURN_NAT)) ||
 	    !wlb_crack_outer(skb, v6, &o) ||
 	    wlb_crack_inner(skb, v6, &o, &a.p) <= 0 ||
 	    !wlb_addr_eq(&a.p.dst, &o.dst, v6) ||

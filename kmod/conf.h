@@ -57,6 +57,9 @@ bool wlb_prefixes_match(const struct wlb_prefixes *list,
 
 #define WLB_MAX_FLOWS_DEFAULT	131072
 
+/* seconds: half of what 32 bits of jiffies hold at the highest HZ */
+#define WLB_TIMEOUT_MAX		(24 * 24 * 3600)
+
 struct wlb_service {
 	char name[WLB_NAME_LEN];
 	struct wlb_ports ports;
@@ -72,10 +75,11 @@ struct wlb_by_port {
 };
 
 struct wlb_cg {
-	struct wlb_portmap map;
+	struct wlb_portmap map;	/* grows with flows that are put back */
 	u32 max_flows;
 	u32 client_quota;
-	u32 returns;		/* 1 << enum wlb_return */
+	u32 returns;		/* 1 << enum wlb_return: offered */
+	u32 carried;		/* and those of flows from before; grows */
 	struct wlb_timeouts timeouts;	/* seconds */
 	unsigned int n_inside;
 	char inside[WLB_MAX_INSIDE][IFNAMSIZ];

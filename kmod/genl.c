@@ -94,9 +94,11 @@ static int wlb_cg_prepare(struct wlb_net *wn, struct wlb_cg *cg,
 			       "max-flows: at most 131072 in a user's own namespace");
 		return -EPERM;
 	}
-	/* live flows of ports that no service has any more are still carried */
-	if (old && atomic_read(&wn->table->flows))
+	/* live flows of ports and return modes that are no more are still carried */
+	if (old && atomic_read(&wn->table->flows)) {
 		bitmap_or(cg->map.bit, cg->map.bit, old->map.bit, 65536);
+		cg->carried |= old->carried;
+	}
 	if (!wn->races)
 		wn->races = wlb_races_alloc();
 	if (!wn->peers)

@@ -7,9 +7,6 @@
 
 #include "conf.h"
 
-/* half of what 32 bits of jiffies hold at the highest HZ */
-#define WLB_TIMEOUT_MAX	(24 * 24 * 3600)
-
 static struct netlink_range_validation wlb_max_flows = {
 	.min = 1024,
 	.max = 16777216,
@@ -244,6 +241,7 @@ struct wlb_cg *wlb_cg_build(struct genl_info *info)
 		err = -EINVAL;
 		goto err_free;
 	}
+	cg->carried = cg->returns;
 	return cg;
 
 err_free:
