@@ -253,10 +253,18 @@ def test_privileges(net):
     try:
         before = ctl.run("save").stdout
         for command in (["service", "del", "web"], ["flow", "list"], ["flow", "flush"],
-                        ["race", "list"], ["replica", "busy", "on"], ["monitor", "--count", "1"]):
+                        ["flow", "save"], ["race", "list"], ["replica", "busy", "on"],
+                        ["monitor", "--count", "1"]):
             done = cg.run(*without, *command, check=False, timeout=20)
             assert (done.returncode, done.stdout) == (1, ""), command
             assert "needs CAP_NET_ADMIN" in done.stderr, command
+        flow = {"client": "10.1.1.9", "client_port": 1, "server": "203.0.113.10",
+                "server_port": 80, "winner": "203.0.113.10", "state": "tombstone",
+                "expires_ms": 9000, "isn": 1}
+        done = cg.run(*without, "flow", "restore", check=False,
+                      stdin=json.dumps({"version": 1, "flows": [flow]}))
+        assert (done.returncode, done.stdout) == (1, "") and "CAP_NET_ADMIN" in done.stderr
+        assert ctl.flows() == []
         assert cg.run(*without, "save").stdout == before
         assert "syn_tagged" in json.loads(cg.run(*without, "-j", "stats").stdout)["counters"]
         own = subprocess.run(

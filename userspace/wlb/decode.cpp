@@ -378,6 +378,7 @@ Result<Flow> decode_flow(const nlmsghdr *message)
     Flow flow;
     auto &tuple = flow.tuple;
     bool present = false;
+    const auto track = [&]() -> Track & { return flow.track ? *flow.track : flow.track.emplace(); };
     const auto visit = [&](int type, const nlattr *a) {
         switch (type) {
         case WLB_FLOW_A_CLIENT:
@@ -409,6 +410,24 @@ Result<Flow> decode_flow(const nlmsghdr *message)
             break;
         case WLB_FLOW_A_VIA:
             flow.via = in.u8(a);
+            break;
+        case WLB_FLOW_A_CLIENT_END:
+            track().client_end = in.u32(a);
+            break;
+        case WLB_FLOW_A_CLIENT_ACK:
+            track().client_ack = in.u32(a);
+            break;
+        case WLB_FLOW_A_SERVER_END:
+            track().server_end = in.u32(a);
+            break;
+        case WLB_FLOW_A_SERVER_ACK:
+            track().server_ack = in.u32(a);
+            break;
+        case WLB_FLOW_A_FLAGS:
+            track().flags = in.u8(a);
+            break;
+        case WLB_FLOW_A_NEW_ISN:
+            track().new_isn = in.u16(a);
             break;
         default:
             break;
