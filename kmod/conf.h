@@ -93,6 +93,7 @@ struct wlb_cg {
 /* NULL unless some service covers @port (host order). */
 const struct wlb_service *wlb_cg_service(const struct wlb_cg *cg, u16 port);
 bool wlb_cg_inside(const struct wlb_cg *cg, const struct net_device *dev);
+/* @dev is NULL for what the host sends itself. */
 
 /* Objects found by server address: origins and served origins. */
 

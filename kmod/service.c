@@ -52,11 +52,10 @@ const struct wlb_service *wlb_cg_service(const struct wlb_cg *cg, u16 port)
 bool wlb_cg_inside(const struct wlb_cg *cg, const struct net_device *dev)
 {
 	unsigned int i;
+	const char *name = dev ? dev->name : "lo";
 
-	if (!dev)
-		return false;
 	for (i = 0; i < cg->n_inside; i++)
-		if (!strcmp(cg->inside[i], dev->name))
+		if (!strcmp(cg->inside[i], name))
 			return true;
 	return !cg->n_inside;
 }

@@ -156,7 +156,8 @@ std::string defaults_toml()
            "\n"
            "# Role client gateway: tags the clients' SYNs, keeps the translation table.\n"
            "#[client-gateway]\n"
-           "# SYNs are tagged only if they came in by one of these; none: by any interface\n" +
+           "# SYNs are tagged only if they came in by one of these, \"lo\": are the host's own;\n"
+           "# none: all of them\n" +
            off("inside", strings(gateway.inside)) +
            "# entries of the translation table, 1024..16777216\n" +
            off("max-flows", std::to_string(gateway.max_flows)) +

@@ -126,8 +126,9 @@ enum wlb_cg_attr {
 	WLB_CG_A_UNSPEC,
 	WLB_CG_A_INSIDE,	/* string, interface name; repeats, at most
 				 * WLB_MAX_INSIDE. Only SYNs that came in by
-				 * one of them are tagged; none given: any
-				 * interface, never the gateway's own SYNs.
+				 * one of them are tagged, "lo" stands for the
+				 * host's own; none given: any interface, and
+				 * the host's own.
 				 */
 	WLB_CG_A_MAX_FLOWS,	/* u32, 1024..16777216, default 131072 */
 	WLB_CG_A_CLIENT_QUOTA,	/* u32, half-open flows per client (IPv6: per
