@@ -80,6 +80,7 @@ struct wlb_cg {
 	u32 client_quota;
 	u32 returns;		/* 1 << enum wlb_return: offered */
 	u32 carried;		/* and those of flows from before; grows */
+	bool notrack;
 	struct wlb_timeouts timeouts;	/* seconds */
 	unsigned int n_inside;
 	char inside[WLB_MAX_INSIDE][IFNAMSIZ];
@@ -92,8 +93,8 @@ struct wlb_cg {
 
 /* NULL unless some service covers @port (host order). */
 const struct wlb_service *wlb_cg_service(const struct wlb_cg *cg, u16 port);
-bool wlb_cg_inside(const struct wlb_cg *cg, const struct net_device *dev);
 /* @dev is NULL for what the host sends itself. */
+bool wlb_cg_inside(const struct wlb_cg *cg, const struct net_device *dev);
 
 /* Objects found by server address: origins and served origins. */
 

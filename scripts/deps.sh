@@ -29,7 +29,7 @@ packages=(
 	# test machines
 	qemu-system-x86 busybox-static cpio
 	# scenarios
-	curl ethtool iproute2 iputils-ping nftables nginx-light openssl procps tcpdump
+	conntrack curl ethtool iproute2 iputils-ping nftables nginx-light openssl procps tcpdump
 	tshark python3-pytest python3-scapy
 )
 

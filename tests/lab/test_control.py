@@ -128,6 +128,8 @@ REFUSALS = {
     "a timeout of 0": ([ALL, gateway(attr(4, 0)), service()], "", (CLIENT_GATEWAY, 4)),
     "a timeout too long": ([ALL, gateway(attr(6, 24 * 24 * 3600 + 1)), service()], "24 days",
                            (CLIENT_GATEWAY, 6)),
+    "an unknown kind of tracking": ([ALL, gateway(u8(10, 2)), service()], "outside or notrack",
+                                    (CLIENT_GATEWAY, 10)),
     "an interface name with /": ([ALL, gateway(attr(1, "a/b")), service()], "interface",
                                  (CLIENT_GATEWAY, 1)),
     "17 interfaces": ([ALL, gateway(*many(lambda i: attr(1, f"lan{i}"), 17)), service()], "16",

@@ -36,6 +36,7 @@ inline Config sample()
     gateway.max_flows = 2048;
     gateway.client_quota = 7;
     gateway.returns = {Return::nat, Return::tunnel};
+    gateway.conntrack = Conntrack::notrack;
     gateway.timeouts = {seconds(1), seconds(2), seconds(3), seconds(4), seconds(5)};
     gateway.services = {
         {"web",

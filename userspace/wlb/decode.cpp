@@ -77,6 +77,13 @@ public:
         return static_cast<Return>(value);
     }
 
+    Conntrack conntrack(const nlattr *attribute)
+    {
+        const auto value = u8(attribute);
+        bad_ = bad_ || value >= __WLB_CONNTRACK_MAX;
+        return static_cast<Conntrack>(value);
+    }
+
     std::set<Return> return_modes(const nlattr *attribute)
     {
         const auto mask = u32(attribute);
@@ -148,6 +155,9 @@ void read(Reader &in, const nlattr *nest, ClientGateway &gateway)
             break;
         case WLB_CG_A_RETURNS:
             gateway.returns = in.return_modes(a);
+            break;
+        case WLB_CG_A_CONNTRACK:
+            gateway.conntrack = in.conntrack(a);
             break;
         case WLB_CG_A_T_RACING:
             t.racing = seconds(in.u32(a));

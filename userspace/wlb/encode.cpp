@@ -92,6 +92,7 @@ void put(Writer &out, const ClientGateway &gateway)
         out.u32(WLB_CG_A_MAX_FLOWS, gateway.max_flows);
         out.u32(WLB_CG_A_CLIENT_QUOTA, gateway.client_quota);
         out.u32(WLB_CG_A_RETURNS, returns);
+        out.u8(WLB_CG_A_CONNTRACK, static_cast<std::uint8_t>(gateway.conntrack));
         out.u32(WLB_CG_A_T_RACING, gateway.timeouts.racing.count());
         out.u32(WLB_CG_A_T_TOMBSTONE, gateway.timeouts.tombstone.count());
         out.u32(WLB_CG_A_T_ESTABLISHED, gateway.timeouts.established.count());

@@ -93,10 +93,10 @@ public:
         const auto text = string(name, required);
         if (!text)
             return std::nullopt;
-        if (const auto result = parse(*text))
+        const auto result = parse(*text);
+        if (result)
             return *result;
-        else
-            complain(name, result.error().message);
+        complain(name, result.error().message);
         return std::nullopt;
     }
 

@@ -32,6 +32,7 @@ constexpr auto client_gateway_names = [] {
     names[WLB_CG_A_MAX_FLOWS].name = "max-flows";
     names[WLB_CG_A_CLIENT_QUOTA].name = "client-quota";
     names[WLB_CG_A_RETURNS].name = "returns";
+    names[WLB_CG_A_CONNTRACK].name = "conntrack";
     names[WLB_CG_A_T_RACING].name = "timeouts.racing";
     names[WLB_CG_A_T_TOMBSTONE].name = "timeouts.tombstone";
     names[WLB_CG_A_T_ESTABLISHED].name = "timeouts.established";

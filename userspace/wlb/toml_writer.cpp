@@ -130,6 +130,7 @@ std::string to_toml(const Config &config)
         out += line("max-flows", std::to_string(gateway.max_flows)) +
                line("client-quota", std::to_string(gateway.client_quota)) +
                line("returns", returns(gateway.returns)) +
+               line("conntrack", quote(name_of(gateway.conntrack))) +
                line("timeouts", timeouts(gateway.timeouts));
     }
     for (const auto &service : gateway.services)
@@ -165,6 +166,9 @@ std::string defaults_toml()
            off("client-quota", std::to_string(gateway.client_quota)) +
            "# how replicas' packets may come back: what is offered to them, at least one\n" +
            off("returns", returns(gateway.returns)) +
+           "# what connection tracking sees of services: outside: clients and servers; notrack: "
+           "nothing\n" +
+           off("conntrack", quote(name_of(gateway.conntrack))) +
            "# no answer yet; the server won; carried; after both FINs; after a RST\n" +
            off("timeouts", timeouts(gateway.timeouts)) +
            "\n"

@@ -144,9 +144,20 @@ enum wlb_cg_attr {
 	WLB_CG_A_RETURNS,	/* u32, 1 << enum wlb_return of each mode that is
 				 * offered to replicas, at least one; default all
 				 */
+	WLB_CG_A_CONNTRACK,	/* u8, enum wlb_conntrack, default outside */
 
 	__WLB_CG_A_MAX,
 #define WLB_CG_A_MAX (__WLB_CG_A_MAX - 1)
+};
+
+/* What the gateway's connection tracking sees of the services' packets. */
+enum wlb_conntrack {
+	WLB_CONNTRACK_OUTSIDE,	/* clients that speak with servers */
+	WLB_CONNTRACK_NOTRACK,	/* nothing: what clients inside send to a
+				 * service's port, and what comes back of a flow
+				 * or an error about it, is untracked
+				 */
+	__WLB_CONNTRACK_MAX,
 };
 
 /* What a client gateway tags: FIG 2, op 208. */

@@ -20,7 +20,8 @@ _NUMBERS = [0, 1, 2, 3, 7, 8, 31, 32, 33, 128, 129, 255, 1000, 1024, 4096, 13107
 _PREFIX = {1: "address", 2: "length"}
 _REPLICA = {1: "address", 2: "u8", 3: "u32"}
 # Of each nest, what may be in it: type -> (kind, how many at most).
-_GATEWAY = {1: ("device", 3), **{n: ("u32", 1) for n in range(2, 9)}, 9: ("returns", 1)}
+_GATEWAY = {1: ("device", 3), **{n: ("u32", 1) for n in range(2, 9)}, 9: ("returns", 1),
+            10: ("bool", 1)}
 _SERVICE = {1: ("name", 1), 2: ("ports", 1), 3: ("flag", 1), 4: (_PREFIX, 3), 5: ("flag", 1),
             6: (_PREFIX, 3)}
 _ORIGIN = {1: ("name", 1), 2: ("address", 3), 3: ("ports", 1), 4: ("u8", 1), 5: ("u32", 1),
