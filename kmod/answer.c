@@ -12,6 +12,7 @@
 #include "live.h"
 #include "race.h"
 #include "segment.h"
+#include "track.h"
 
 /* A packet from the far side; @o is NULL unless it came encapsulated. */
 struct wlb_far {
@@ -125,6 +126,7 @@ static struct wlb_peer *wlb_answer_peer(struct wlb_net *wn,
 
 /* The winner's packet becomes the server's. */
 static __always_inline unsigned int wlb_carry_in(struct wlb_net *wn,
+						 const struct wlb_cg *cg,
 						 struct sk_buff *skb,
 						 struct wlb_far *a,
 						 const struct wlb_flow *f)
@@ -142,6 +144,7 @@ static __always_inline unsigned int wlb_carry_in(struct wlb_net *wn,
 		wlb_count(wn, WLB_STAT_translate_failed);
 		return NF_DROP;
 	}
+	wlb_untrack(cg, skb);
 	wlb_count(wn, a->o ? WLB_STAT_tunnelled_in :
 		  raw ? WLB_STAT_passed_in : WLB_STAT_translated_in);
 	return NF_ACCEPT;
@@ -336,7 +339,7 @@ unlock:
 	switch (verdict) {
 	case WLB_CARRY:
 	case WLB_WIN:
-		out = wlb_carry_in(wn, skb, a, f);
+		out = wlb_carry_in(wn, cg, skb, a, f);
 		break;
 	case WLB_RESET:
 		wlb_reset_send(wn, p, a->o);
@@ -348,6 +351,8 @@ unlock:
 			return stat == WLB_NO_STAT ?
 			       wlb_far_alien(wn, a, WLB_STAT_tunnel_stray) :
 			       NF_DROP;
+		if (f && wlb_far_server(a, f))
+			wlb_untrack(cg, skb);
 		out = NF_ACCEPT;
 	}
 	if (out == NF_ACCEPT && f && synack &&
@@ -371,7 +376,7 @@ static __always_inline unsigned int wlb_cg_far_data(struct wlb_net *wn,
 	wlb_pkt_seg(&a->p, &seg);
 	wlb_fsm_track(&f->fsm, &seg, WLB_DIR_SERVER);
 	wlb_flow_touch(f, cg->timeouts.established);
-	return wlb_carry_in(wn, skb, a, f);
+	return wlb_carry_in(wn, cg, skb, a, f);
 }
 
 /*
@@ -385,7 +390,7 @@ static unsigned int wlb_cg_tunnelled(struct wlb_net *wn, const struct wlb_cg *cg
 	struct wlb_flow *f;
 	struct wlb_far a;
 
-	if (!(cg->returns & ~(1U << WLB_RETURN_NAT)) ||
+	if (!(READ_ONCE(cg->carried) & ~(1U << WLB_RETURN_NAT)) ||
 	    !wlb_crack_outer(skb, v6, &o) ||
 	    wlb_crack_inner(skb, v6, &o, &a.p) <= 0 ||
 	    !wlb_addr_eq(&a.p.dst, &o.dst, v6) ||
@@ -409,7 +414,8 @@ static unsigned int wlb_cg_tunnelled(struct wlb_net *wn, const struct wlb_cg *cg
  * the client's to know; about a tunnel it is ours, and the client learns of it
  * by its next packet.
  */
-static unsigned int wlb_cg_icmp_in(struct wlb_net *wn, struct sk_buff *skb,
+static unsigned int wlb_cg_icmp_in(struct wlb_net *wn, const struct wlb_cg *cg,
+				   struct sk_buff *skb,
 				   const struct wlb_quote *q)
 {
 	struct wlb_flow_key key = {
@@ -442,6 +448,7 @@ static unsigned int wlb_cg_icmp_in(struct wlb_net *wn, struct sk_buff *skb,
 						WLB_STAT_translate_failed);
 		return NF_DROP;
 	}
+	wlb_untrack(cg, skb);
 	wlb_count(wn, WLB_STAT_icmp_in);
 	return NF_ACCEPT;
 }
@@ -453,12 +460,13 @@ static unsigned int wlb_cg_other(struct wlb_net *wn, const struct wlb_cg *cg,
 	struct wlb_quote q;
 
 	if (wlb_icmp_quote(skb, v6, &q))
-		return wlb_cg_icmp_in(wn, skb, &q);
+		return wlb_cg_icmp_in(wn, cg, skb, &q);
 	return wlb_cg_tunnelled(wn, cg, skb, v6);
 }
 
 static __always_inline unsigned int wlb_cg_in(struct wlb_net *wn,
 					      struct sk_buff *skb,
+					      const struct nf_hook_state *state,
 					      const bool v6)
 {
 	const struct wlb_cg *cg = rcu_dereference(wn->cg);
@@ -471,7 +479,12 @@ static __always_inline unsigned int wlb_cg_in(struct wlb_net *wn,
 	ok = wlb_pkt_parse(skb, 0, v6, &a.p);
 	if (!ok)
 		return wlb_cg_other(wn, cg, skb, v6);
-	if (ok < 0 || !wlb_portmap_has(&cg->map, a.p.th.source))
+	if (ok < 0)
+		return NF_ACCEPT;
+	if (cg->notrack && wlb_portmap_has(&cg->map, a.p.th.dest) &&
+	    wlb_cg_inside(cg, state->in))
+		wlb_untrack(cg, skb);
+	if (!wlb_portmap_has(&cg->map, a.p.th.source))
 		return NF_ACCEPT;
 	wlb_far_init(&a, wn->table, NULL);
 	if (wlb_pkt_flags(&a.p) & WLB_TCP_CONTROL)
@@ -488,6 +501,7 @@ static __always_inline unsigned int wlb_cg_in(struct wlb_net *wn,
 			return wlb_cg_far_data(wn, cg, skb, &a, f);
 		if (state != WLB_FLOW_RACING && state != WLB_FLOW_TOMBSTONE)
 			return wlb_cg_far_control(wn, cg, skb, &a);
+		wlb_untrack(cg, skb);
 	}
 	return NF_ACCEPT;
 }
@@ -495,11 +509,37 @@ static __always_inline unsigned int wlb_cg_in(struct wlb_net *wn,
 unsigned int wlb_cg_in4(void *priv, struct sk_buff *skb,
 			const struct nf_hook_state *state)
 {
-	return wlb_cg_in(priv, skb, false);
+	return wlb_cg_in(priv, skb, state, false);
 }
 
 unsigned int wlb_cg_in6(void *priv, struct sk_buff *skb,
 			const struct nf_hook_state *state)
 {
-	return wlb_cg_in(priv, skb, true);
+	return wlb_cg_in(priv, skb, state, true);
+}
+
+/* What the host itself sends is untracked as what its clients do. */
+static __always_inline unsigned int wlb_cg_local(struct wlb_net *wn,
+						 struct sk_buff *skb,
+						 const bool v6)
+{
+	const struct wlb_cg *cg = rcu_dereference(wn->cg);
+	struct wlb_pkt p;
+
+	if (cg && cg->notrack && wlb_pkt_parse(skb, 0, v6, &p) > 0 &&
+	    wlb_portmap_has(&cg->map, p.th.dest) && wlb_cg_inside(cg, NULL))
+		wlb_untrack(cg, skb);
+	return NF_ACCEPT;
+}
+
+unsigned int wlb_cg_local4(void *priv, struct sk_buff *skb,
+			   const struct nf_hook_state *state)
+{
+	return wlb_cg_local(priv, skb, false);
+}
+
+unsigned int wlb_cg_local6(void *priv, struct sk_buff *skb,
+			   const struct nf_hook_state *state)
+{
+	return wlb_cg_local(priv, skb, true);
 }

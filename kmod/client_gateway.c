@@ -247,9 +247,10 @@ static unsigned int wlb_cg_syn(struct wlb_net *wn, const struct wlb_cg *cg,
 	struct wlb_opts opts;
 	int stat;
 
-	/* only what comes from the clients' side and leaves it */
+	/* only what comes from the clients' side and leaves it, and the host */
 	if (!wlb_cg_inside(cg, state->in) ||
-	    (cg->n_inside && wlb_cg_inside(cg, state->out)))
+	    (cg->n_inside && wlb_cg_inside(cg, state->out)) ||
+	    (state->out->flags & IFF_LOOPBACK))
 		return NF_ACCEPT;
 	if (!wlb_pkt_sane(p)) {
 		wlb_count(wn, WLB_STAT_syn_malformed);

@@ -57,6 +57,9 @@ bool wlb_prefixes_match(const struct wlb_prefixes *list,
 
 #define WLB_MAX_FLOWS_DEFAULT	131072
 
+/* seconds: half of what 32 bits of jiffies hold at the highest HZ */
+#define WLB_TIMEOUT_MAX		(24 * 24 * 3600)
+
 struct wlb_service {
 	char name[WLB_NAME_LEN];
 	struct wlb_ports ports;
@@ -73,10 +76,12 @@ struct wlb_by_port {
 };
 
 struct wlb_cg {
-	struct wlb_portmap map;
+	struct wlb_portmap map;	/* grows with flows that are put back */
 	u32 max_flows;
 	u32 client_quota;
-	u32 returns;		/* 1 << enum wlb_return */
+	u32 returns;		/* 1 << enum wlb_return: offered */
+	u32 carried;		/* and those of flows from before; grows */
+	bool notrack;
 	struct wlb_timeouts timeouts;	/* seconds, as the next two */
 	u32 untagged;			/* servers behind a path that drops tags */
 	u32 dead;			/* winners that are silent; 0: never */
@@ -91,6 +96,7 @@ struct wlb_cg {
 
 /* NULL unless some service covers @port (host order). */
 const struct wlb_service *wlb_cg_service(const struct wlb_cg *cg, u16 port);
+/* @dev is NULL for what the host sends itself. */
 bool wlb_cg_inside(const struct wlb_cg *cg, const struct net_device *dev);
 
 /* Objects found by server address: origins and served origins. */

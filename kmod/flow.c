@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The translation table: its entries, their memory and their end. */
 #include <linux/random.h>
-#include <linux/rcupdate_wait.h>
 #include <linux/sched.h>
 #include <linux/siphash.h>
 #include <linux/slab.h>
 
 #include "conf.h"
 #include "flow.h"
-#include "genl.h"
 #include "live.h"
 #include "race.h"
 
@@ -77,36 +75,75 @@ void wlb_flow_settled(struct wlb_table *t, const struct wlb_flow *f)
 	atomic_dec(&t->racing);
 }
 
+static struct wlb_flow *wlb_flow_alloc(const struct wlb_flow_key *key,
+				       const union wlb_addr *server, gfp_t gfp)
+{
+	struct wlb_flow *f = kmem_cache_zalloc(wlb_flow_cache[key->v6], gfp);
+	unsigned int len = wlb_addr_len(key->v6);
+
+	if (!f)
+		return NULL;
+	f->client_port = key->client_port;
+	f->server_port = key->server_port;
+	f->fsm.flags = key->v6 ? WLB_FSM_CALLER : 0;
+	memcpy(f->addr, key->client, len);
+	memcpy((u8 *)f->addr + len, server, len);
+	return f;
+}
+
+static void wlb_flow_link(struct wlb_table *t, u32 hash, struct wlb_flow *f)
+{
+	hlist_add_head_rcu(&f->node, &t->heads[hash & t->mask]);
+	atomic_inc(&t->flows);
+}
+
 struct wlb_flow *wlb_flow_add(struct wlb_table *t, u32 hash,
 			      const struct wlb_flow_key *key,
 			      const union wlb_addr *server, u32 isn,
 			      u32 timeout, u32 quota, int *stat)
 {
 	atomic_t *half_open = wlb_quota(t, key->client, key->v6);
-	unsigned int len = wlb_addr_len(key->v6);
 	struct wlb_flow *f;
 
 	if (atomic_read(half_open) >= quota) {
 		*stat = WLB_STAT_syn_client_quota;
 		return NULL;
 	}
-	f = kmem_cache_zalloc(wlb_flow_cache[key->v6], GFP_ATOMIC);
+	f = wlb_flow_alloc(key, server, GFP_ATOMIC);
 	if (!f) {
 		*stat = WLB_STAT_syn_no_memory;
 		return NULL;
 	}
-	f->client_port = key->client_port;
-	f->server_port = key->server_port;
-	f->fsm.flags = key->v6 ? WLB_FSM_CALLER : 0;
-	memcpy(f->addr, key->client, len);
-	memcpy((u8 *)f->addr + len, server, len);
 	wlb_fsm_start(&f->fsm, isn, get_random_u16(), wlb_now_us());
 	f->expires = (u32)jiffies + timeout * HZ;
-	hlist_add_head_rcu(&f->node, &t->heads[hash & t->mask]);
+	wlb_flow_link(t, hash, f);
 	atomic_inc(half_open);
 	atomic_inc(&t->racing);
-	atomic_inc(&t->flows);
 	return f;
+}
+
+int wlb_flow_restore(struct wlb_table *t, const struct wlb_flow_key *key,
+		     const union wlb_addr *server, const struct wlb_fsm *fsm,
+		     struct wlb_peer *winner, u32 ms)
+{
+	struct wlb_flow *f = wlb_flow_alloc(key, server, GFP_KERNEL);
+	u32 hash = wlb_flow_hash(t, key);
+
+	if (!f)
+		return -ENOMEM;
+	f->fsm = *fsm;
+	f->fsm.flags |= key->v6 ? WLB_FSM_CALLER : 0;
+	f->expires = (u32)jiffies + (u32)msecs_to_jiffies(ms);
+	RCU_INIT_POINTER(f->winner, winner);
+	wlb_flow_lock(t, hash);
+	if (wlb_flow_to_server(t, hash, key, server)) {
+		wlb_flow_unlock(t, hash);
+		kmem_cache_free(wlb_flow_cache[key->v6], f);
+		return -EEXIST;
+	}
+	wlb_flow_link(t, hash, f);
+	wlb_flow_unlock(t, hash);
+	return 0;
 }
 
 void wlb_flow_del(struct wlb_table *t, struct wlb_flow *f)
@@ -334,68 +371,4 @@ u32 wlb_table_flush(struct wlb_table *t, const union wlb_addr *client,
 	}
 	WRITE_ONCE(t->generation, t->generation + 1);
 	return n;
-}
-
-static int wlb_flow_put(struct sk_buff *msg, const struct wlb_flow *f)
-{
-	struct nlattr *nest = nla_nest_start(msg, WLB_A_FLOW);
-	const struct wlb_peer *peer = wlb_flow_winner(f);
-	u32 left = READ_ONCE(f->expires) - (u32)jiffies;
-	u8 state = READ_ONCE(f->fsm.state);
-	bool v6 = wlb_flow_is_v6(f);
-	const union wlb_addr *winner = NULL;
-
-	if (state == WLB_FLOW_TOMBSTONE)
-		winner = wlb_flow_server(f, v6);
-	else if (peer)
-		winner = &peer->addr;
-
-	if (!nest ||
-	    wlb_put_addr(msg, WLB_FLOW_A_CLIENT, wlb_flow_client(f), v6) ||
-	    nla_put_u16(msg, WLB_FLOW_A_CLIENT_PORT, ntohs(f->client_port)) ||
-	    wlb_put_addr(msg, WLB_FLOW_A_SERVER, wlb_flow_server(f, v6), v6) ||
-	    nla_put_u16(msg, WLB_FLOW_A_SERVER_PORT, ntohs(f->server_port)) ||
-	    (winner && wlb_put_addr(msg, WLB_FLOW_A_WINNER, winner, v6)) ||
-	    nla_put_u8(msg, WLB_FLOW_A_STATE, state) ||
-	    nla_put_u32(msg, WLB_FLOW_A_EXPIRES, jiffies_to_msecs(left)) ||
-	    nla_put_u32(msg, WLB_FLOW_A_ISN, READ_ONCE(f->fsm.isn)) ||
-	    (peer && nla_put_u8(msg, WLB_FLOW_A_RETURN, peer->ret)) ||
-	    (peer && peer->ret != WLB_RETURN_NAT &&
-	     nla_put_u8(msg, WLB_FLOW_A_VIA, peer->via)))
-		return -EMSGSIZE;
-	nla_nest_end(msg, nest);
-	return 0;
-}
-
-int wlb_flow_dump(struct wlb_table *t, struct sk_buff *msg,
-		  struct netlink_callback *cb)
-{
-	unsigned long *bucket = &cb->args[0], *skip = &cb->args[1];
-	struct wlb_flow *f;
-	unsigned long i;
-	void *hdr;
-
-	cb->seq = READ_ONCE(t->generation);
-	rcu_read_lock();
-	for (; *bucket <= t->mask; (*bucket)++, *skip = 0) {
-		if (!(*bucket % 4096))
-			cond_resched_rcu();
-		i = 0;
-		hlist_for_each_entry_rcu(f, &t->heads[*bucket], node) {
-			if (i++ < *skip || wlb_flow_expired(f))
-				continue;
-			hdr = wlb_genl_put(msg, cb, WLB_CMD_FLOW_GET);
-			if (!hdr)
-				goto out;
-			if (wlb_flow_put(msg, f)) {
-				genlmsg_cancel(msg, hdr);
-				goto out;
-			}
-			genlmsg_end(msg, hdr);
-			*skip = i;
-		}
-	}
-out:
-	rcu_read_unlock();
-	return msg->len;
 }

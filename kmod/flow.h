@@ -164,6 +164,14 @@ struct wlb_flow *wlb_flow_add(struct wlb_table *t, u32 hash,
 			      const union wlb_addr *server, u32 isn,
 			      u32 timeout, u32 quota, int *stat);
 
+/*
+ * Adds a flow as it was: @fsm in a state other than racing, @ms to live. Takes over the
+ * reference to @winner. -EEXIST if there is a live one, -ENOMEM. Sleeps.
+ */
+int wlb_flow_restore(struct wlb_table *t, const struct wlb_flow_key *key,
+		     const union wlb_addr *server, const struct wlb_fsm *fsm,
+		     struct wlb_peer *winner, u32 ms);
+
 /* A racing flow has an outcome. Bucket lock held, state already changed. */
 void wlb_flow_settled(struct wlb_table *t, const struct wlb_flow *f);
 
@@ -182,8 +190,15 @@ u32 wlb_table_flush(struct wlb_table *t, const union wlb_addr *client,
 		    const union wlb_addr *server, const union wlb_addr *winner,
 		    bool v6);
 
+/* flow_record.c: flows as netlink attributes. */
+
+extern const struct nla_policy wlb_flow_policy[WLB_FLOW_A_MAX + 1];
+
 int wlb_flow_dump(struct wlb_table *t, struct sk_buff *msg,
 		  struct netlink_callback *cb);
+/* Puts back the flow that @nest tells of. wn->lock held; an errno with @extack set. */
+int wlb_flow_read(struct wlb_net *wn, const struct nlattr *nest,
+		  struct netlink_ext_ack *extack);
 
 int wlb_flow_init(void);
 void wlb_flow_exit(void);

@@ -35,6 +35,10 @@ static const struct nla_policy wlb_flush_policy[WLB_A_MAX + 1] = {
 	[WLB_A_FLOW] = NLA_POLICY_NESTED(wlb_flow_filter_policy),
 };
 
+static const struct nla_policy wlb_flow_new_policy[WLB_A_MAX + 1] = {
+	[WLB_A_FLOW] = NLA_POLICY_NESTED(wlb_flow_policy),
+};
+
 static const struct nla_policy wlb_empty_policy[WLB_A_MAX + 1] = {};
 
 void *wlb_genl_put(struct sk_buff *msg, struct netlink_callback *cb, u8 cmd)
@@ -96,9 +100,11 @@ static int wlb_cg_prepare(struct wlb_net *wn, struct wlb_cg *cg,
 			       "max-flows: at most 131072 in a user's own namespace");
 		return -EPERM;
 	}
-	/* live flows of ports that no service has any more are still carried */
-	if (old && atomic_read(&wn->table->flows))
+	/* live flows of ports and return modes that are no more are still carried */
+	if (old && atomic_read(&wn->table->flows)) {
 		bitmap_or(cg->map.bit, cg->map.bit, old->map.bit, 65536);
+		cg->carried |= old->carried;
+	}
 	if (!wn->races)
 		wn->races = wlb_races_alloc();
 	if (!wn->peers)
@@ -385,6 +391,21 @@ static int wlb_flow_flush(struct sk_buff *skb, struct genl_info *info)
 	return genlmsg_reply(msg, info);
 }
 
+static int wlb_flow_new(struct sk_buff *skb, struct genl_info *info)
+{
+	struct wlb_net *wn = wlb_pernet(genl_info_net(info));
+	int err;
+
+	if (GENL_REQ_ATTR_CHECK(info, WLB_A_FLOW)) {
+		NL_SET_ERR_MSG(info->extack, "flow: which one to put back");
+		return -EINVAL;
+	}
+	mutex_lock(&wn->lock);
+	err = wlb_flow_read(wn, info->attrs[WLB_A_FLOW], info->extack);
+	mutex_unlock(&wn->lock);
+	return err;
+}
+
 static unsigned long wlb_stat_sum(const struct wlb_net *wn, unsigned int stat)
 {
 	unsigned long sum = 0;
@@ -487,6 +508,12 @@ static const struct genl_ops wlb_genl_ops[] = {
 		.flags = GENL_UNS_ADMIN_PERM,
 		.dumpit = wlb_race_get,
 		.policy = wlb_empty_policy,
+		.maxattr = WLB_A_MAX,
+	}, {
+		.cmd = WLB_CMD_FLOW_NEW,
+		.flags = GENL_UNS_ADMIN_PERM,
+		.doit = wlb_flow_new,
+		.policy = wlb_flow_new_policy,
 		.maxattr = WLB_A_MAX,
 	},
 };

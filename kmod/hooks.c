@@ -24,7 +24,10 @@ static const struct {
 	/* behind defragmentation, before raw and connection tracking */
 	WLB_HOOK(WLB_ROLE_CLIENT_GATEWAY, wlb_cg_in, NF_INET_PRE_ROUTING,
 		 NF_IP_PRI_RAW - 1),
-	/* behind source NAT: with the hook above, outside all of the rest */
+	/* in its place for what the host sends itself */
+	WLB_HOOK(WLB_ROLE_CLIENT_GATEWAY, wlb_cg_local, NF_INET_LOCAL_OUT,
+		 NF_IP_PRI_RAW - 1),
+	/* behind source NAT: with the hooks above, outside all of the rest */
 	WLB_HOOK(WLB_ROLE_CLIENT_GATEWAY, wlb_cg_out, NF_INET_POST_ROUTING,
 		 NF_IP_PRI_CONNTRACK_HELPER + 1),
 	WLB_HOOK(WLB_ROLE_SERVER_GATEWAY, wlb_sg_clone, NF_INET_FORWARD,

@@ -57,11 +57,11 @@ static void wlb_live_ask(struct wlb_net *wn, const struct wlb_flow *f,
 }
 
 /* The entry lives on for a while as after any RST, and comes back if that was wrong. */
-static void wlb_live_end(struct wlb_net *wn, struct wlb_flow *f, u32 bucket,
-			 u32 timeout)
+static void wlb_live_end(struct wlb_net *wn, const struct wlb_cg *cg,
+			 struct wlb_flow *f, u32 bucket)
 {
 	struct wlb_own own = {
-		.flags = WLB_TCP_RST | WLB_TCP_ACK, .inwards = true,
+		.flags = WLB_TCP_RST | WLB_TCP_ACK, .tracked = !cg->notrack,
 	};
 	bool won;
 
@@ -72,7 +72,7 @@ static void wlb_live_end(struct wlb_net *wn, struct wlb_flow *f, u32 bucket,
 		own.ack = f->fsm.end[WLB_DIR_CLIENT];
 		wlb_fsm_mark(&f->fsm, 0, WLB_FSM_RST);
 		wlb_fsm_to(&f->fsm, WLB_FLOW_CLOSING);
-		wlb_flow_touch(f, timeout);
+		wlb_flow_touch(f, cg->timeouts.reset);
 	}
 	wlb_flow_unlock(wn->table, bucket);
 	if (!won)
@@ -106,7 +106,7 @@ void wlb_live_watch(struct wlb_table *t, u32 bucket)
 			continue;
 		if (silent >= dead && peer->unanswered >= WLB_LIVE_ASKED &&
 		    peer->asked_since == READ_ONCE(peer->heard))
-			wlb_live_end(t->wn, f, bucket, cg->timeouts.reset);
+			wlb_live_end(t->wn, cg, f, bucket);
 		else if ((u32)jiffies - peer->asked >= dead / 8)
 			wlb_live_ask(t->wn, f, peer);
 	}

@@ -28,7 +28,7 @@ struct wlb_stats {
 	unsigned long count[__WLB_STAT_MAX];
 };
 
-#define WLB_HOOKS_PER_ROLE	4
+#define WLB_HOOKS_PER_ROLE	6
 
 struct wlb_net {
 	struct net *net;
@@ -91,6 +91,10 @@ unsigned int wlb_cg_in4(void *priv, struct sk_buff *skb,
 			const struct nf_hook_state *state);
 unsigned int wlb_cg_in6(void *priv, struct sk_buff *skb,
 			const struct nf_hook_state *state);
+unsigned int wlb_cg_local4(void *priv, struct sk_buff *skb,
+			   const struct nf_hook_state *state);
+unsigned int wlb_cg_local6(void *priv, struct sk_buff *skb,
+			   const struct nf_hook_state *state);
 unsigned int wlb_cg_out4(void *priv, struct sk_buff *skb,
 			 const struct nf_hook_state *state);
 unsigned int wlb_cg_out6(void *priv, struct sk_buff *skb,

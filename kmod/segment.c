@@ -142,7 +142,7 @@ int wlb_own_send(struct wlb_net *wn, const struct wlb_own *own)
 	skb_reserve(skb, WLB_TUNNEL_HEADROOM);
 	wlb_own_build(skb, own);
 	/* the flow that conntrack knows is the client's with the server */
-	if (!own->inwards)
+	if (!own->tracked)
 		nf_ct_set(skb, NULL, IP_CT_UNTRACKED);
 	__this_cpu_write(wlb_own_sending, true);
 	err = wlb_own_out(wn->net, skb, own->to, own->o);

@@ -17,7 +17,7 @@ struct wlb_own {
 	u32 seq;			/* host order */
 	u32 ack;			/* host order; with WLB_TCP_ACK */
 	u8 flags;			/* WLB_TCP_* */
-	bool inwards;			/* to the client: the gateway's connection
+	bool tracked;			/* to the client: the gateway's connection
 					 * tracking is to know, its NAT to act
 					 */
 	const struct wlb_tag *tag;	/* or NULL */

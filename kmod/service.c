@@ -7,9 +7,6 @@
 
 #include "conf.h"
 
-/* half of what 32 bits of jiffies hold at the highest HZ */
-#define WLB_TIMEOUT_MAX	(24 * 24 * 3600)
-
 static struct netlink_range_validation wlb_max_flows = {
 	.min = 1024,
 	.max = 16777216,
@@ -27,6 +24,7 @@ static const struct nla_policy wlb_cg_policy[WLB_CG_A_MAX + 1] = {
 	[WLB_CG_A_RETURNS] = NLA_POLICY_RANGE(NLA_U32, 1, WLB_RETURN_ALL),
 	[WLB_CG_A_T_UNTAGGED] = { .type = NLA_U32 },
 	[WLB_CG_A_T_DEAD] = { .type = NLA_U32 },
+	[WLB_CG_A_CONNTRACK] = { .type = NLA_U8 },
 };
 
 static const struct nla_policy wlb_service_policy[WLB_SERVICE_A_MAX + 1] = {
@@ -57,12 +55,11 @@ const struct wlb_service *wlb_cg_service(const struct wlb_cg *cg, u16 port)
 
 bool wlb_cg_inside(const struct wlb_cg *cg, const struct net_device *dev)
 {
+	const char *name = dev ? dev->name : "lo";
 	unsigned int i;
 
-	if (!dev)
-		return false;
 	for (i = 0; i < cg->n_inside; i++)
-		if (!strcmp(cg->inside[i], dev->name))
+		if (!strcmp(cg->inside[i], name))
 			return true;
 	return !cg->n_inside;
 }
@@ -124,6 +121,16 @@ static int wlb_cg_settings(struct wlb_cg *cg, const struct nlattr *nest,
 		cg->client_quota = nla_get_u32(tb[WLB_CG_A_CLIENT_QUOTA]);
 	if (tb[WLB_CG_A_RETURNS])
 		cg->returns = nla_get_u32(tb[WLB_CG_A_RETURNS]);
+	if (tb[WLB_CG_A_CONNTRACK]) {
+		u8 mode = nla_get_u8(tb[WLB_CG_A_CONNTRACK]);
+
+		if (mode >= __WLB_CONNTRACK_MAX) {
+			NL_SET_ERR_MSG_ATTR(extack, tb[WLB_CG_A_CONNTRACK],
+					    "conntrack: outside or notrack");
+			return -EINVAL;
+		}
+		cg->notrack = mode == WLB_CONNTRACK_NOTRACK;
+	}
 	for (i = 0; i < ARRAY_SIZE(timeouts); i++) {
 		err = wlb_timeout(tb[timeouts[i].attr],
 				  (void *)cg + timeouts[i].field,
@@ -260,6 +267,7 @@ struct wlb_cg *wlb_cg_build(struct genl_info *info)
 		err = -EINVAL;
 		goto err_free;
 	}
+	cg->carried = cg->returns;
 	return cg;
 
 err_free:
@@ -300,7 +308,9 @@ int wlb_cg_put(struct sk_buff *msg, const struct wlb_cg *cg)
 	    nla_put_u32(msg, WLB_CG_A_T_RESET, cg->timeouts.reset) ||
 	    nla_put_u32(msg, WLB_CG_A_RETURNS, cg->returns) ||
 	    nla_put_u32(msg, WLB_CG_A_T_UNTAGGED, cg->untagged) ||
-	    nla_put_u32(msg, WLB_CG_A_T_DEAD, cg->dead))
+	    nla_put_u32(msg, WLB_CG_A_T_DEAD, cg->dead) ||
+	    nla_put_u8(msg, WLB_CG_A_CONNTRACK, cg->notrack ?
+		       WLB_CONNTRACK_NOTRACK : WLB_CONNTRACK_OUTSIDE))
 		return -EMSGSIZE;
 	nla_nest_end(msg, nest);
 	return 0;

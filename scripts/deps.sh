@@ -29,8 +29,8 @@ packages=(
 	# test machines
 	qemu-system-x86 busybox-static cpio
 	# scenarios
-	curl ethtool iperf3 iproute2 iputils-ping nftables nginx-light openssl procps tcpdump
-	tshark python3-pytest python3-scapy
+	conntrack curl ethtool iperf3 iproute2 iputils-ping nftables nginx-light openssl procps
+	tcpdump tshark python3-pytest python3-scapy
 )
 
 say() { printf 'deps: %s\n' "$*"; }

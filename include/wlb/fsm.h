@@ -69,11 +69,11 @@ enum wlb_verdict {
 #define WLB_FSM_FIN_CLIENT	(1U << WLB_DIR_CLIENT)
 #define WLB_FSM_FIN_SERVER	(1U << WLB_DIR_SERVER)
 #define WLB_FSM_FIN_BOTH	(WLB_FSM_FIN_CLIENT | WLB_FSM_FIN_SERVER)
-#define WLB_FSM_RST		(1U << 2)	/* closing by a RST */
+#define WLB_FSM_RST		WLB_FLOW_F_RST
 #define WLB_FSM_REFUSED		(1U << 3)	/* the server answered with RST */
 #define WLB_FSM_RETRIED		(1U << 4)	/* the client repeated its SYN since */
-#define WLB_FSM_REOPEN		(1U << 5)	/* no word of the winner since a new SYN */
-#define WLB_FSM_ASKED		(1U << 6)	/* the client sent the winner a new SYN */
+#define WLB_FSM_REOPEN		WLB_FLOW_F_REOPEN
+#define WLB_FSM_ASKED		WLB_FLOW_F_ASKED
 
 #define WLB_FSM_CALLER		(1U << 7)	/* the caller's own, never touched */
 

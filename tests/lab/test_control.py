@@ -128,6 +128,8 @@ REFUSALS = {
     "a timeout of 0": ([ALL, gateway(attr(4, 0)), service()], "", (CLIENT_GATEWAY, 4)),
     "a timeout too long": ([ALL, gateway(attr(6, 24 * 24 * 3600 + 1)), service()], "24 days",
                            (CLIENT_GATEWAY, 6)),
+    "an unknown kind of tracking": ([ALL, gateway(u8(10, 2)), service()], "outside or notrack",
+                                    (CLIENT_GATEWAY, 10)),
     "an interface name with /": ([ALL, gateway(attr(1, "a/b")), service()], "interface",
                                  (CLIENT_GATEWAY, 1)),
     "17 interfaces": ([ALL, gateway(*many(lambda i: attr(1, f"lan{i}"), 17)), service()], "16",
@@ -253,10 +255,18 @@ def test_privileges(net):
     try:
         before = ctl.run("save").stdout
         for command in (["service", "del", "web"], ["flow", "list"], ["flow", "flush"],
-                        ["race", "list"], ["replica", "busy", "on"], ["monitor", "--count", "1"]):
+                        ["flow", "save"], ["race", "list"], ["replica", "busy", "on"],
+                        ["monitor", "--count", "1"]):
             done = cg.run(*without, *command, check=False, timeout=20)
             assert (done.returncode, done.stdout) == (1, ""), command
             assert "needs CAP_NET_ADMIN" in done.stderr, command
+        flow = {"client": "10.1.1.9", "client_port": 1, "server": "203.0.113.10",
+                "server_port": 80, "winner": "203.0.113.10", "state": "tombstone",
+                "expires_ms": 9000, "isn": 1}
+        done = cg.run(*without, "flow", "restore", check=False,
+                      stdin=json.dumps({"version": 1, "flows": [flow]}))
+        assert (done.returncode, done.stdout) == (1, "") and "CAP_NET_ADMIN" in done.stderr
+        assert ctl.flows() == []
         assert cg.run(*without, "save").stdout == before
         assert "syn_tagged" in json.loads(cg.run(*without, "-j", "stats").stdout)["counters"]
         own = subprocess.run(

@@ -270,6 +270,17 @@ def test_offers(net, family, offered, mode, result):
 
 
 @pytest.mark.parametrize("way", OUTER[2:], ids=ids)
+def test_offer_withdrawn(net, family, way):
+    """W113: the gateway offers nat alone from now on; what is carried by tunnel goes on."""
+    configure(net, *way)
+    download = web.Download(net["c1"], net.address["s", family])
+    download.read(1 << 16)
+    net.wlb("cg").apply(net.config(ports=PORTS, client_gateway={"returns": ["nat"]})["cg"])
+    head, body = download.finish()
+    assert b"X-Who: r1" in head and body == web.big_file().read_bytes()
+
+
+@pytest.mark.parametrize("way", OUTER[2:], ids=ids)
 def test_strangers(net, family, way):
     """W85, S10: what is encapsulated reaches the client only if the winner sent it, from the
     server, for this flow; other tunnels through the gateway are left alone."""

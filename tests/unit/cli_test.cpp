@@ -90,7 +90,7 @@ TEST_CASE("help and version", "[cli]")
     CHECK(wlbctl("--version").status == 0);
     for (const auto *line :
          {"--help", "-h", "service --help", "service add --help", "-j flow list -h", "stats --help",
-          "replica busy --help", "check --help"}) {
+          "replica busy --help", "check --help", "flow save --help", "flow restore --help"}) {
         INFO(line);
         const auto outcome = wlbctl(line);
         CHECK(outcome.status == 0);
@@ -166,9 +166,9 @@ TEST_CASE("global options stand before or behind", "[cli]")
 TEST_CASE("no connection, no success", "[cli]")
 {
     for (const auto *line :
-         {"service list", "origin list", "replica list", "flow list", "flow flush", "race list",
-          "stats", "monitor", "save", add_web, add_www, add_served, "service del x", "origin del x",
-          "replica del x", "replica busy on"}) {
+         {"service list", "origin list", "replica list", "flow list", "flow flush", "flow save",
+          "race list", "stats", "monitor", "save", add_web, add_www, add_served, "service del x",
+          "origin del x", "replica del x", "replica busy on"}) {
         INFO(line);
         std::ostringstream out;
         std::ostringstream err;

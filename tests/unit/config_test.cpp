@@ -204,6 +204,10 @@ TEST_CASE("values outside their ranges are refused", "[config]")
         {gateway("max-flows = 16777217"), "2:13: .*must be 1024..16777216"},
         {gateway("client-quota = 0"), "2:16: .*must be 1..4294967295"},
         {gateway("client-quota = 4294967296"), "2:16: .*must be 1..4294967295"},
+        {gateway("conntrack = 'inside'"),
+         "2:13: client-gateway.conntrack: \"inside\" must be \"outside\" or \"notrack\""},
+        {gateway("conntrack = true"), "2:13: .*must be a string"},
+        {gateway("contrack = 'notrack'"), "2:1: .*did you mean \"conntrack\"\\?"},
         {gateway("returns = []"), "2:11: client-gateway: returns must have at least one"},
         {gateway("returns = ['spoof', 'direct']"),
          "2:21: client-gateway.returns.1.: \"direct\" must be \"nat\", \"spoof\" or \"tunnel\""},
@@ -524,7 +528,7 @@ TEST_CASE("the manual has every key with its default", "[config][docs]")
         INFO((*i)[1]);
         CHECK(manual.find(".It Ic " + (*i)[1].str()) != std::string::npos);
     }
-    CHECK(keys == 26);
+    CHECK(keys == 27);
     for (const auto *part :
          {"131072", "4096", "70s", "7440s", "60s", "10s", "600s", "30s", "200ms"}) {
         INFO(part);

@@ -72,6 +72,8 @@ TEST_CASE("every field shows", "[diff]")
     CHECK(changed([](Config &c) {
               c.client_gateway.returns = {Return::nat, Return::spoof};
           }) == Lines{"~ client-gateway: returns -tunnel +spoof"});
+    CHECK(changed([](Config &c) { c.client_gateway.conntrack = Conntrack::outside; }) ==
+          Lines{"~ client-gateway: conntrack notrack -> outside"});
     CHECK(changed([](Config &c) { c.client_gateway.timeouts = Timeouts{}; }).size() == 7);
     CHECK(changed([](Config &c) { c.served[0].local = test::address("10.0.0.1"); }) ==
           Lines{"~ replica www: local 198.51.100.7 -> 10.0.0.1"});

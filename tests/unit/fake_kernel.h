@@ -25,6 +25,8 @@ struct FakeState {
     std::vector<RaceRecord> races;
     Stats stats;
     FlowFilter filter;
+    std::vector<Flow> restored;
+    std::function<std::optional<Error>(const Flow &)> refuse_flow;
     int interrupt = 0; // a signal that comes while races are watched
     std::vector<std::string> busy_calls;
 };
@@ -78,6 +80,15 @@ public:
         if (state_.refusal)
             return *state_.refusal;
         return state_.torn ? Dump::torn : Dump::consistent;
+    }
+
+    Status restore_flow(const Flow &flow) override
+    {
+        if (state_.refuse_flow)
+            if (const auto error = state_.refuse_flow(flow))
+                return *error;
+        state_.restored.push_back(flow);
+        return Done{};
     }
 
     Result<std::uint32_t> flush_flows(const FlowFilter &filter) override

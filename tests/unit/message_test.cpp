@@ -492,6 +492,8 @@ TEST_CASE("a refusal names the attribute and the reason", "[message]")
         return decode_refusal(header(refusal(r, EINVAL, true, "no", at)), r).message;
     };
     CHECK(blamed(gateway, WLB_CG_A_RETURNS) == "client-gateway: returns: no (Invalid argument)");
+    CHECK(blamed(gateway, WLB_CG_A_CONNTRACK) ==
+          "client-gateway: conntrack: no (Invalid argument)");
     const auto *const www = attribute(r, WLB_A_SERVED, 0);
     CHECK(blamed(www, WLB_SERVED_A_RETURN) == "replica \"www\": return: no (Invalid argument)");
     CHECK(blamed(www, WLB_SERVED_A_VIA) == "replica \"www\": via: no (Invalid argument)");

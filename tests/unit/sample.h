@@ -36,7 +36,9 @@ inline Config sample()
     gateway.max_flows = 2048;
     gateway.client_quota = 7;
     gateway.returns = {Return::nat, Return::tunnel};
-    gateway.timeouts = {seconds(1), seconds(2), seconds(3), seconds(4), seconds(5), seconds(6), seconds(8)};
+    gateway.conntrack = Conntrack::notrack;
+    gateway.timeouts = {seconds(1), seconds(2), seconds(3), seconds(4),
+                        seconds(5), seconds(6), seconds(8)};
     gateway.services = {
         {"web",
          {80, 443},

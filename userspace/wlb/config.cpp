@@ -34,6 +34,11 @@ const char *name_of(Return mode)
     return mode == Return::tunnel ? "tunnel" : "nat";
 }
 
+const char *name_of(Conntrack conntrack)
+{
+    return conntrack == Conntrack::notrack ? "notrack" : "outside";
+}
+
 Result<Race> parse_race(std::string_view text)
 {
     if (text == "raw")
@@ -61,6 +66,15 @@ Result<Return> parse_return(std::string_view text)
     if (text == "tunnel")
         return Return::tunnel;
     return Error{"\"" + std::string(text) + "\" must be \"nat\", \"spoof\" or \"tunnel\""};
+}
+
+Result<Conntrack> parse_conntrack(std::string_view text)
+{
+    if (text == "outside")
+        return Conntrack::outside;
+    if (text == "notrack")
+        return Conntrack::notrack;
+    return Error{"\"" + std::string(text) + "\" must be \"outside\" or \"notrack\""};
 }
 
 } // namespace wlb

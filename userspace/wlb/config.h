@@ -49,11 +49,17 @@ enum class Return : std::uint8_t {
     tunnel = WLB_RETURN_TUNNEL
 };
 
+enum class Conntrack : std::uint8_t {
+    outside = WLB_CONNTRACK_OUTSIDE,
+    notrack = WLB_CONNTRACK_NOTRACK
+};
+
 struct ClientGateway {
     std::vector<std::string> inside;
     std::int64_t max_flows = 131072;
     std::int64_t client_quota = 4096;
     std::set<Return> returns{Return::nat, Return::spoof, Return::tunnel};
+    Conntrack conntrack = Conntrack::outside;
     Timeouts timeouts;
     std::vector<Service> services;
 
@@ -113,8 +119,10 @@ std::optional<Via> default_via(Return mode);
 const char *name_of(Race race);
 const char *name_of(Via via);
 const char *name_of(Return mode);
+const char *name_of(Conntrack conntrack);
 Result<Race> parse_race(std::string_view text);
 Result<Via> parse_via(std::string_view text);
 Result<Return> parse_return(std::string_view text);
+Result<Conntrack> parse_conntrack(std::string_view text);
 
 } // namespace wlb

@@ -77,6 +77,13 @@ public:
         return static_cast<Return>(value);
     }
 
+    Conntrack conntrack(const nlattr *attribute)
+    {
+        const auto value = u8(attribute);
+        bad_ = bad_ || value >= __WLB_CONNTRACK_MAX;
+        return static_cast<Conntrack>(value);
+    }
+
     std::set<Return> return_modes(const nlattr *attribute)
     {
         const auto mask = u32(attribute);
@@ -148,6 +155,9 @@ void read(Reader &in, const nlattr *nest, ClientGateway &gateway)
             break;
         case WLB_CG_A_RETURNS:
             gateway.returns = in.return_modes(a);
+            break;
+        case WLB_CG_A_CONNTRACK:
+            gateway.conntrack = in.conntrack(a);
             break;
         case WLB_CG_A_T_RACING:
             t.racing = seconds(in.u32(a));
@@ -390,6 +400,7 @@ Result<Flow> decode_flow(const nlmsghdr *message)
     Flow flow;
     auto &tuple = flow.tuple;
     bool present = false;
+    const auto track = [&]() -> Track & { return flow.track ? *flow.track : flow.track.emplace(); };
     const auto visit = [&](int type, const nlattr *a) {
         switch (type) {
         case WLB_FLOW_A_CLIENT:
@@ -421,6 +432,24 @@ Result<Flow> decode_flow(const nlmsghdr *message)
             break;
         case WLB_FLOW_A_VIA:
             flow.via = in.u8(a);
+            break;
+        case WLB_FLOW_A_CLIENT_END:
+            track().client_end = in.u32(a);
+            break;
+        case WLB_FLOW_A_CLIENT_ACK:
+            track().client_ack = in.u32(a);
+            break;
+        case WLB_FLOW_A_SERVER_END:
+            track().server_end = in.u32(a);
+            break;
+        case WLB_FLOW_A_SERVER_ACK:
+            track().server_ack = in.u32(a);
+            break;
+        case WLB_FLOW_A_FLAGS:
+            track().flags = in.u8(a);
+            break;
+        case WLB_FLOW_A_NEW_ISN:
+            track().new_isn = in.u16(a);
             break;
         default:
             break;

@@ -18,6 +18,7 @@ public:
     explicit Writer(nl_msg *message) : message_(message) {}
 
     void u8(int type, std::uint8_t value) { keep(nla_put_u8(message_, type, value)); }
+    void u16(int type, std::uint16_t value) { keep(nla_put_u16(message_, type, value)); }
     void u32(int type, std::int64_t value)
     {
         keep(nla_put_u32(message_, type, static_cast<std::uint32_t>(value)));
@@ -91,6 +92,7 @@ void put(Writer &out, const ClientGateway &gateway)
         out.u32(WLB_CG_A_MAX_FLOWS, gateway.max_flows);
         out.u32(WLB_CG_A_CLIENT_QUOTA, gateway.client_quota);
         out.u32(WLB_CG_A_RETURNS, returns);
+        out.u8(WLB_CG_A_CONNTRACK, static_cast<std::uint8_t>(gateway.conntrack));
         out.u32(WLB_CG_A_T_RACING, gateway.timeouts.racing.count());
         out.u32(WLB_CG_A_T_TOMBSTONE, gateway.timeouts.tombstone.count());
         out.u32(WLB_CG_A_T_ESTABLISHED, gateway.timeouts.established.count());
@@ -195,6 +197,35 @@ Result<Message> encode_busy(int family, bool busy, const std::optional<std::stri
         out.u8(WLB_A_BUSY, busy ? 1 : 0);
         if (name)
             out.string(WLB_A_NAME, *name);
+    });
+}
+
+Result<Message> encode_flow(int family, const Flow &flow)
+{
+    return build(family, WLB_CMD_FLOW_NEW, 0, [&](Writer &out) {
+        out.nest(WLB_A_FLOW, [&] {
+            out.address(WLB_FLOW_A_CLIENT, flow.tuple.client);
+            out.u16(WLB_FLOW_A_CLIENT_PORT, flow.tuple.client_port);
+            out.address(WLB_FLOW_A_SERVER, flow.tuple.server);
+            out.u16(WLB_FLOW_A_SERVER_PORT, flow.tuple.server_port);
+            if (flow.winner)
+                out.address(WLB_FLOW_A_WINNER, *flow.winner);
+            out.u8(WLB_FLOW_A_STATE, flow.state);
+            out.u32(WLB_FLOW_A_EXPIRES, flow.expires_ms);
+            out.u32(WLB_FLOW_A_ISN, flow.isn);
+            if (flow.return_mode)
+                out.u8(WLB_FLOW_A_RETURN, *flow.return_mode);
+            if (flow.via)
+                out.u8(WLB_FLOW_A_VIA, *flow.via);
+            if (!flow.track)
+                return;
+            out.u32(WLB_FLOW_A_CLIENT_END, flow.track->client_end);
+            out.u32(WLB_FLOW_A_CLIENT_ACK, flow.track->client_ack);
+            out.u32(WLB_FLOW_A_SERVER_END, flow.track->server_end);
+            out.u32(WLB_FLOW_A_SERVER_ACK, flow.track->server_ack);
+            out.u8(WLB_FLOW_A_FLAGS, flow.track->flags);
+            out.u16(WLB_FLOW_A_NEW_ISN, flow.track->new_isn);
+        });
     });
 }
 

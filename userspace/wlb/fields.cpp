@@ -51,6 +51,7 @@ std::vector<Field> fields_of(const ClientGateway &gateway)
         scalar("max-flows", std::to_string(gateway.max_flows)),
         scalar("client-quota", std::to_string(gateway.client_quota)),
         list("returns", gateway.returns, [](auto mode) { return name_of(mode); }),
+        scalar("conntrack", name_of(gateway.conntrack)),
         scalar("timeouts.racing", format_duration(t.racing)),
         scalar("timeouts.tombstone", format_duration(t.tombstone)),
         scalar("timeouts.established", format_duration(t.established)),

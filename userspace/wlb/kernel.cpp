@@ -161,6 +161,8 @@ public:
                         });
     }
 
+    Status restore_flow(const Flow &flow) override { return send(encode_flow(family_, flow)); }
+
     Result<std::uint32_t> flush_flows(const FlowFilter &filter) override
     {
         return ask<std::uint32_t>(encode_flush(family_, filter), decode_count);

@@ -33,6 +33,7 @@ public:
     virtual Status set_busy(bool busy, const std::optional<std::string> &name) = 0;
     // Hands out flows as they are read, so that a million of them need no memory.
     virtual Result<Dump> read_flows(const std::function<void(const Flow &)> &take) = 0;
+    virtual Status restore_flow(const Flow &flow) = 0;
     virtual Result<std::uint32_t> flush_flows(const FlowFilter &filter) = 0;
     virtual Result<Stats> read_stats() = 0;
     virtual Result<std::vector<RaceRecord>> read_races() = 0; // sorted by id

@@ -35,6 +35,7 @@ Result<Message> make_request(int family, std::uint8_t command, int flags = 0);
 Result<Message> encode_config(int family, const Config &config, std::uint32_t roles,
                               std::optional<std::uint32_t> generation);
 Result<Message> encode_busy(int family, bool busy, const std::optional<std::string> &name);
+Result<Message> encode_flow(int family, const Flow &flow); // to put it back
 Result<Message> encode_flush(int family, const FlowFilter &filter);
 
 // Adds what one message of a configuration dump carries.

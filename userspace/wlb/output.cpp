@@ -51,12 +51,6 @@ std::string utc(std::uint64_t time_ns)
     return std::string(date.data()) + micro.data();
 }
 
-std::string to_text(const Tuple &tuple)
-{
-    return endpoint(tuple.client, tuple.client_port) + " > " +
-           endpoint(tuple.server, tuple.server_port);
-}
-
 Json to_json(const std::optional<Address> &address)
 {
     return address ? Json(address->text()) : Json(nullptr);
@@ -79,6 +73,12 @@ void add(Json &object, const Tuple &tuple)
 }
 
 } // namespace
+
+std::string to_text(const Tuple &tuple)
+{
+    return endpoint(tuple.client, tuple.client_port) + " > " +
+           endpoint(tuple.server, tuple.server_port);
+}
 
 std::string to_text(const Flow &flow)
 {

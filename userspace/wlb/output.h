@@ -13,6 +13,7 @@ namespace wlb {
 
 using Json = nlohmann::ordered_json;
 
+std::string to_text(const Tuple &tuple);
 std::string to_text(const Flow &flow);
 std::string to_text(const RaceRecord &race);
 

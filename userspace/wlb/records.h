@@ -20,6 +20,18 @@ struct Tuple {
     std::uint16_t server_port = 0;
 };
 
+// What the module knows of a flow that a replica has won, besides who and where.
+struct Track {
+    std::uint32_t client_end = 0; // next sequence number
+    std::uint32_t client_ack = 0; // what it has acknowledged
+    std::uint32_t server_end = 0;
+    std::uint32_t server_ack = 0;
+    std::uint8_t flags = 0; // WLB_FLOW_F_*
+    std::uint16_t new_isn = 0;
+
+    bool operator==(const Track &) const = default;
+};
+
 struct Flow {
     Tuple tuple;
     std::optional<Address> winner;
@@ -28,6 +40,7 @@ struct Flow {
     std::uint8_t state = 0;                  // enum wlb_flow_state
     std::uint32_t expires_ms = 0;
     std::uint32_t isn = 0;
+    std::optional<Track> track; // if a replica has won
 };
 
 struct FlowFilter {

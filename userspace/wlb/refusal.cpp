@@ -32,6 +32,7 @@ constexpr auto client_gateway_names = [] {
     names[WLB_CG_A_MAX_FLOWS].name = "max-flows";
     names[WLB_CG_A_CLIENT_QUOTA].name = "client-quota";
     names[WLB_CG_A_RETURNS].name = "returns";
+    names[WLB_CG_A_CONNTRACK].name = "conntrack";
     names[WLB_CG_A_T_RACING].name = "timeouts.racing";
     names[WLB_CG_A_T_TOMBSTONE].name = "timeouts.tombstone";
     names[WLB_CG_A_T_ESTABLISHED].name = "timeouts.established";
@@ -88,6 +89,27 @@ constexpr auto served_names = [] {
     return names;
 }();
 
+constexpr auto flow_names = [] {
+    Names<WLB_FLOW_A_MAX + 1> names{};
+    names[WLB_FLOW_A_CLIENT].name = "client";
+    names[WLB_FLOW_A_CLIENT_PORT].name = "client-port";
+    names[WLB_FLOW_A_SERVER].name = "server";
+    names[WLB_FLOW_A_SERVER_PORT].name = "server-port";
+    names[WLB_FLOW_A_WINNER].name = "winner";
+    names[WLB_FLOW_A_STATE].name = "state";
+    names[WLB_FLOW_A_EXPIRES].name = "expires";
+    names[WLB_FLOW_A_ISN].name = "isn";
+    names[WLB_FLOW_A_RETURN].name = "return";
+    names[WLB_FLOW_A_VIA].name = "via";
+    names[WLB_FLOW_A_CLIENT_END].name = "client-end";
+    names[WLB_FLOW_A_CLIENT_ACK].name = "client-ack";
+    names[WLB_FLOW_A_SERVER_END].name = "server-end";
+    names[WLB_FLOW_A_SERVER_ACK].name = "server-ack";
+    names[WLB_FLOW_A_FLAGS].name = "flags";
+    names[WLB_FLOW_A_NEW_ISN].name = "new-isn";
+    return names;
+}();
+
 constexpr auto top_names = [] {
     Names<WLB_A_MAX + 1> names{};
     names[WLB_A_GENERATION].name = "generation";
@@ -98,7 +120,7 @@ constexpr auto top_names = [] {
     names[WLB_A_SERVED] = {"replica", served_names.data(), WLB_SERVED_A_NAME};
     names[WLB_A_NAME].name = "name";
     names[WLB_A_BUSY].name = "busy";
-    names[WLB_A_FLOW].name = "flow";
+    names[WLB_A_FLOW] = {"flow", flow_names.data(), 0};
     return names;
 }();
 
@@ -112,6 +134,8 @@ int most(const AttributeName *nest)
         return WLB_ORIGIN_A_MAX;
     if (nest == replica_names.data())
         return WLB_REPLICA_A_MAX;
+    if (nest == flow_names.data())
+        return WLB_FLOW_A_MAX;
     return nest == served_names.data() ? WLB_SERVED_A_MAX : WLB_A_MAX;
 }
 

@@ -369,8 +369,9 @@ private:
     {
         const std::string path = "client-gateway";
         auto &gateway = parsed_.config.client_gateway;
-        keys(table, path,
-             {"inside", "max-flows", "client-quota", "returns", "timeouts", "service"});
+        keys(
+            table, path,
+            {"inside", "max-flows", "client-quota", "returns", "conntrack", "timeouts", "service"});
         list(table, path, "inside", gateway.inside, "a list of interface names", false,
              [&](const toml::node &entry, const std::string &item_path) {
                  if (const auto name = string(entry, item_path))
@@ -379,6 +380,9 @@ private:
         integer(table, path, "max-flows", gateway.max_flows);
         integer(table, path, "client-quota", gateway.client_quota);
         returns(table, path, gateway.returns);
+        std::optional<Conntrack> conntrack;
+        value(table, path, "conntrack", &parse_conntrack, conntrack);
+        gateway.conntrack = conntrack.value_or(gateway.conntrack);
         timeouts(table, path, gateway.timeouts);
         each(table, path, "service",
              [this](const auto &entry, const auto &entry_path) { service(entry, entry_path); });

@@ -134,6 +134,7 @@ std::string to_toml(const Config &config)
         out += line("max-flows", std::to_string(gateway.max_flows)) +
                line("client-quota", std::to_string(gateway.client_quota)) +
                line("returns", returns(gateway.returns)) +
+               line("conntrack", quote(name_of(gateway.conntrack))) +
                line("timeouts", timeouts(gateway.timeouts));
     }
     for (const auto &service : gateway.services)
@@ -160,7 +161,8 @@ std::string defaults_toml()
            "\n"
            "# Role client gateway: tags the clients' SYNs, keeps the translation table.\n"
            "#[client-gateway]\n"
-           "# SYNs are tagged only if they came in by one of these; none: by any interface\n" +
+           "# SYNs are tagged only if they came in by one of these, \"lo\": are the host's own;\n"
+           "# none: all of them\n" +
            off("inside", strings(gateway.inside)) +
            "# entries of the translation table, 1024..16777216\n" +
            off("max-flows", std::to_string(gateway.max_flows)) +
@@ -168,6 +170,9 @@ std::string defaults_toml()
            off("client-quota", std::to_string(gateway.client_quota)) +
            "# how replicas' packets may come back: what is offered to them, at least one\n" +
            off("returns", returns(gateway.returns)) +
+           "# what connection tracking sees of services: outside: clients and servers; notrack: "
+           "nothing\n" +
+           off("conntrack", quote(name_of(gateway.conntrack))) +
            "# how long flows live: no answer yet; the server won; carried; after both FINs; after "
            "a RST.\n"
            "# untagged: how long a server whose path drops tags gets none; 0s: tags again at "

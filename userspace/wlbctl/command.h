@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <iostream>
 #include <memory>
 #include <ostream>
 #include <string>
@@ -24,6 +25,7 @@ struct Context {
     Connect connect_to;
     bool json = false;
     std::string netns;
+    std::istream &in = std::cin;
 
     [[nodiscard]] Result<std::unique_ptr<Kernel>> connect() const { return connect_to(netns); }
     void write(const Json &json_value) const;

@@ -1,18 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // check, apply, save, config defaults: the configuration as a file.
-#include <fcntl.h>
 #include <linux/wlb.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <vector>
 
 #include "wlb/diff.h"
 #include "wlb/toml_reader.h"
 #include "wlb/toml_writer.h"
+#include "wlbctl/disk.h"
 #include "wlbctl/objects.h"
 
 namespace wlb::cli {
@@ -20,58 +15,6 @@ namespace wlb::cli {
 namespace {
 
 constexpr const char *default_file = "/etc/wlb/wlb.toml";
-
-struct FileCloser {
-    void operator()(std::FILE *file) const { std::fclose(file); }
-};
-
-Error file_error(const std::string &path, int code)
-{
-    return Error{path + ": " + std::strerror(code), code};
-}
-
-Result<std::string> read_file(const std::string &path)
-{
-    const std::unique_ptr<std::FILE, FileCloser> file(std::fopen(path.c_str(), "re"));
-    if (!file)
-        return file_error(path, errno);
-    std::string text;
-    std::vector<char> block(1 << 16);
-    for (;;) {
-        const auto size = std::fread(block.data(), 1, block.size(), file.get());
-        text.append(block.data(), size);
-        if (std::ferror(file.get()) != 0)
-            return file_error(path, errno);
-        if (size < block.size())
-            return text;
-    }
-}
-
-// By way of a new file: a full disk must not cost the old one.
-Status write_file(const std::string &path, const std::string &text)
-{
-    std::string temporary = path + ".XXXXXX";
-    const int fd = mkostemp(temporary.data(), O_CLOEXEC);
-    if (fd < 0)
-        return file_error(temporary, errno);
-    const auto fail = [&](const std::string &name) {
-        auto error = file_error(name, errno);
-        unlink(temporary.c_str());
-        return error;
-    };
-    const std::unique_ptr<std::FILE, FileCloser> file(fdopen(fd, "w"));
-    if (!file) {
-        auto error = fail(temporary);
-        close(fd);
-        return error;
-    }
-    if (std::fwrite(text.data(), 1, text.size(), file.get()) != text.size() ||
-        std::fflush(file.get()) != 0 || fchmod(fd, 0644) != 0 || fsync(fd) != 0)
-        return fail(temporary);
-    if (std::rename(temporary.c_str(), path.c_str()) != 0)
-        return fail(path);
-    return Done{};
-}
 
 // The configuration, or the exit status after every error was shown.
 std::optional<Config> load(Context &context, const std::string &path)
@@ -163,7 +106,7 @@ int save(Context &context, const Command &command, const Args &args)
         context.out << text;
         return done;
     }
-    if (const auto status = write_file(options.text("FILE"), text); !status)
+    if (const auto status = write_file(options.text("FILE"), text, 0644); !status)
         return refuse(context, status.error());
     return done;
 }

@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include "wlb/flow_file.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <iterator>
+#include <vector>
+
+#include "wlbctl/disk.h"
 #include "wlbctl/options.h"
 
 namespace wlb::cli {
@@ -62,6 +70,121 @@ int flush(Context &context, const Command &command, const Args &args)
     return done;
 }
 
+// A table that is flushed meanwhile is read anew: half a file is none.
+Result<std::string> read_table(Kernel &kernel)
+{
+    constexpr int attempts = 5;
+    for (int i = 0; i < attempts; ++i) {
+        FlowFile file;
+        const auto dump = kernel.read_flows([&](const Flow &flow) { file.add(flow); });
+        if (!dump)
+            return dump.error();
+        if (*dump == Dump::consistent)
+            return std::move(file).text();
+    }
+    return Error{"the table changed each time it was read; try again", EAGAIN};
+}
+
+int save(Context &context, const Command &command, const Args &args)
+{
+    Options options(context, command);
+    options.word("FILE", false);
+    if (!options.parse(args))
+        return options.status();
+    auto kernel = context.connect();
+    if (!kernel)
+        return refuse(context, kernel.error());
+    const auto text = read_table(**kernel);
+    if (!text)
+        return refuse(context, text.error());
+    if (!options.has("FILE")) {
+        context.out << *text;
+        return done;
+    }
+    // It names clients.
+    if (const auto status = write_file(options.text("FILE"), *text, 0600); !status)
+        return refuse(context, status.error());
+    return done;
+}
+
+// Why flows were refused, each reason once.
+struct Refusal {
+    std::string message;
+    std::string first; // flow
+    std::size_t count = 0;
+};
+
+struct Restored {
+    std::size_t count = 0;
+    std::size_t refused = 0;
+    std::vector<Refusal> reasons;
+};
+
+Result<Restored> restore_all(Kernel &kernel, const std::vector<Flow> &flows)
+{
+    Restored restored;
+    auto &reasons = restored.reasons;
+    for (const auto &flow : flows) {
+        const auto status = kernel.restore_flow(flow);
+        if (status) {
+            ++restored.count;
+            continue;
+        }
+        if (status.error().code == EPERM) // of all
+            return status.error();
+        ++restored.refused;
+        const auto &message = status.error().message;
+        auto reason = std::find_if(reasons.begin(), reasons.end(),
+                                   [&](const auto &r) { return r.message == message; });
+        if (reason == reasons.end())
+            reason = reasons.insert(reason, {message, to_text(flow.tuple), 0});
+        ++reason->count;
+    }
+    return restored;
+}
+
+void show(const Context &context, const Restored &restored)
+{
+    if (context.json) {
+        auto reasons = Json::array();
+        for (const auto &reason : restored.reasons)
+            reasons.push_back(
+                {{"count", reason.count}, {"first", reason.first}, {"message", reason.message}});
+        context.write(
+            {{"restored", restored.count}, {"refused", restored.refused}, {"reasons", reasons}});
+        return;
+    }
+    context.out << "restored " << restored.count << ", refused " << restored.refused << "\n";
+    for (const auto &reason : restored.reasons)
+        context.err << "wlbctl: " << reason.count << " refused, first " << reason.first << ": "
+                    << reason.message << "\n";
+}
+
+int restore(Context &context, const Command &command, const Args &args)
+{
+    Options options(context, command);
+    options.word("FILE", false);
+    if (!options.parse(args))
+        return options.status();
+    const auto name = options.has("FILE") ? options.text("FILE") : "standard input";
+    const auto text = options.has("FILE")
+                          ? read_file(name)
+                          : std::string(std::istreambuf_iterator<char>(context.in), {});
+    if (!text)
+        return refuse(context, text.error());
+    const auto flows = parse_flows(*text);
+    if (!flows)
+        return refuse(context, Error{name + ": " + flows.error().message});
+    auto kernel = context.connect();
+    if (!kernel)
+        return refuse(context, kernel.error());
+    const auto restored = restore_all(**kernel, *flows);
+    if (!restored)
+        return refuse(context, restored.error());
+    show(context, *restored);
+    return restored->refused == 0 ? done : refused;
+}
+
 } // namespace
 
 const std::vector<Command> &flow_commands()
@@ -72,6 +195,12 @@ const std::vector<Command> &flow_commands()
         {"flow", "flush", "[--client A] [--server A] [--winner A]",
          "Forget flows, all or those that match; a flow carried to a replica breaks.",
          "flow flush --winner 198.51.100.7", &flush},
+        {"flow", "save", "[FILE]",
+         "Write the flows that are won or closing, and the tombstones, as restore reads them.",
+         "flow save /run/wlb.flows", &save},
+        {"flow", "restore", "[FILE]",
+         "Put back the flows of a file, after the module was reloaded.",
+         "flow restore /run/wlb.flows", &restore},
     };
     return commands;
 }

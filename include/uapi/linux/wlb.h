@@ -78,6 +78,15 @@ enum wlb_cmd {
 	WLB_CMD_RACE_GET,
 	/* Notification to group "race": WLB_A_RACE with the answers so far. */
 	WLB_CMD_RACE_EVENT,
+	/*
+	 * Puts back one flow of an earlier WLB_CMD_FLOW_GET, after the module
+	 * was reloaded: WLB_A_FLOW with all that is there of a flow in its
+	 * state. A flow in WLB_FLOW_RACING cannot be put back, and who won is
+	 * not asked whether he may. Errors: EINVAL (see extended ack), ENOENT
+	 * (no client gateway), ENOSPC (WLB_CG_A_MAX_FLOWS), EEXIST (a live flow
+	 * of these addresses and ports), ENOMEM.
+	 */
+	WLB_CMD_FLOW_NEW,
 
 	__WLB_CMD_MAX,
 #define WLB_CMD_MAX (__WLB_CMD_MAX - 1)
@@ -117,8 +126,9 @@ enum wlb_cg_attr {
 	WLB_CG_A_UNSPEC,
 	WLB_CG_A_INSIDE,	/* string, interface name; repeats, at most
 				 * WLB_MAX_INSIDE. Only SYNs that came in by
-				 * one of them are tagged; none given: any
-				 * interface, never the gateway's own SYNs.
+				 * one of them are tagged, "lo" stands for the
+				 * host's own; none given: any interface, and
+				 * the host's own.
 				 */
 	WLB_CG_A_MAX_FLOWS,	/* u32, 1024..16777216, default 131072 */
 	WLB_CG_A_CLIENT_QUOTA,	/* u32, half-open flows per client (IPv6: per
@@ -142,9 +152,20 @@ enum wlb_cg_attr {
 				 * as long, asked or not, is dead and its clients
 				 * are told; 0: TCP's own timers find out
 				 */
+	WLB_CG_A_CONNTRACK,	/* u8, enum wlb_conntrack, default outside */
 
 	__WLB_CG_A_MAX,
 #define WLB_CG_A_MAX (__WLB_CG_A_MAX - 1)
+};
+
+/* What the gateway's connection tracking sees of the services' packets. */
+enum wlb_conntrack {
+	WLB_CONNTRACK_OUTSIDE,	/* clients that speak with servers */
+	WLB_CONNTRACK_NOTRACK,	/* nothing: what clients inside send to a
+				 * service's port, and what comes back of a flow
+				 * or an error about it, is untracked
+				 */
+	__WLB_CONNTRACK_MAX,
 };
 
 /* What a client gateway tags: FIG 2, op 208. */
@@ -291,10 +312,30 @@ enum wlb_flow_attr {
 	WLB_FLOW_A_ISN,		/* u32, the client's initial sequence number */
 	WLB_FLOW_A_RETURN,	/* u8, enum wlb_return; if a replica has won */
 	WLB_FLOW_A_VIA,		/* u8, enum wlb_via; if it is not nat */
+	/* the rest only if a replica has won, all of it then */
+	WLB_FLOW_A_CLIENT_END,	/* u32, next sequence number of the client */
+	WLB_FLOW_A_CLIENT_ACK,	/* u32, what the client has acknowledged */
+	WLB_FLOW_A_SERVER_END,	/* u32, next sequence number of the winner */
+	WLB_FLOW_A_SERVER_ACK,	/* u32, what the winner has acknowledged */
+	WLB_FLOW_A_FLAGS,	/* u8, of WLB_FLOW_F_ALL: closing has both FINs
+				 * or RST, won has not
+				 */
+	WLB_FLOW_A_NEW_ISN,	/* u16, low half of the SYN's sequence number
+				 * that WLB_FLOW_F_ASKED is about, else 0
+				 */
 
 	__WLB_FLOW_A_MAX,
 #define WLB_FLOW_A_MAX (__WLB_FLOW_A_MAX - 1)
 };
+
+#define WLB_FLOW_F_FIN_CLIENT	(1U << 0)	/* the client has sent a FIN */
+#define WLB_FLOW_F_FIN_SERVER	(1U << 1)	/* the winner has */
+#define WLB_FLOW_F_RST		(1U << 2)	/* closing by a RST */
+#define WLB_FLOW_F_REOPEN	(1U << 5)	/* no word of the winner since ASKED */
+#define WLB_FLOW_F_ASKED	(1U << 6)	/* the client sent it a new SYN */
+#define WLB_FLOW_F_ALL		(WLB_FLOW_F_FIN_CLIENT | \
+				 WLB_FLOW_F_FIN_SERVER | WLB_FLOW_F_RST | \
+				 WLB_FLOW_F_REOPEN | WLB_FLOW_F_ASKED)
 
 enum wlb_flow_state {
 	WLB_FLOW_RACING,	/* SYN tagged, no good answer yet */
@@ -429,7 +470,9 @@ enum wlb_answer_attr {
 	X(reply_failed, "packets not encapsulated: no memory") \
 	X(probe_sent, "probes of the spoofed path to a client's gateway sent") \
 	X(probe_passed, "probes of the spoofed path that came back") \
-	X(spoof_lost, "connections whose spoofed packets do not arrive: encapsulated")
+	X(spoof_lost, "connections whose spoofed packets do not arrive: encapsulated") \
+	/* client gateway, again */ \
+	X(flow_restored, "flows put back by request")
 
 enum wlb_stat {
 #define WLB_STAT_ENUM(name, text) WLB_STAT_##name,

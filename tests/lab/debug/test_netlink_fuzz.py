@@ -62,7 +62,7 @@ def test_fuzz(net):
                 assert target.ctl.configuration() == before, (number, message.hex())
             assert code in (None, 0, errno.EINVAL, errno.ESTALE, errno.ENOENT, errno.EPERM,
                             errno.EOPNOTSUPP, errno.ERANGE, errno.EBUSY, errno.EMSGSIZE,
-                            errno.ENODEV), (number, code, message.hex())
+                            errno.ENODEV, errno.EEXIST, errno.ENOSPC), (number, code, message.hex())
             if not number % (MESSAGES // 20):
                 # It has forbidden nearly everything by now: as it should be again.
                 net.configure(race="raw")

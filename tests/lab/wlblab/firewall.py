@@ -25,6 +25,24 @@ _MASQUERADE = """chain postrouting {
         oifname "wan0" masquerade
     }"""
 
+_OWN = """table inet wall {
+    chain input {
+        type filter hook input priority filter; policy drop
+        ct state established,related accept
+        meta l4proto icmpv6 accept
+        counter name other drop
+    }
+    chain output {
+        type filter hook output priority filter; policy drop
+        ct state established,related accept
+        tcp dport { 80, 8080 } ct state new accept
+        ct state untracked accept   # the module's resets to losers
+        meta l4proto icmpv6 accept
+        counter name other drop
+    }
+    counter other { }
+}"""
+
 _NOTRACK = """table inet wall {
     chain prerouting {
         type filter hook prerouting priority raw
@@ -42,6 +60,11 @@ _NOTRACK = """table inet wall {
 def stateful(host, masquerade=False):
     """Drops all that it does not expect; hides clients behind wan0's address."""
     host.run("nft", "-f", "-", stdin=_STATEFUL % (_MASQUERADE if masquerade else ""))
+
+
+def own(host):
+    """A client's, for itself: web pages out, and what belongs to them."""
+    host.run("nft", "-f", "-", stdin=_OWN)
 
 
 def notrack(host):

@@ -21,7 +21,7 @@ _PREFIX = {1: "address", 2: "length"}
 _REPLICA = {1: "address", 2: "u8", 3: "u32"}
 # Of each nest, what may be in it: type -> (kind, how many at most).
 _GATEWAY = {1: ("device", 3), **{n: ("u32", 1) for n in range(2, 9)}, 9: ("returns", 1),
-            10: ("u32", 1), 11: ("u32", 1)}
+            10: ("u32", 1), 11: ("u32", 1), 12: ("bool", 1)}
 _SERVICE = {1: ("name", 1), 2: ("ports", 1), 3: ("flag", 1), 4: (_PREFIX, 3), 5: ("flag", 1),
             6: (_PREFIX, 3), 7: ("u32", 1)}
 _ORIGIN = {1: ("name", 1), 2: ("address", 3), 3: ("ports", 1), 4: ("u8", 1), 5: ("u32", 1),
@@ -29,11 +29,22 @@ _ORIGIN = {1: ("name", 1), 2: ("address", 3), 3: ("ports", 1), 4: ("u8", 1), 5: 
 _SERVED = {1: ("name", 1), 2: ("address", 2), 3: ("ports", 1), 4: ("address", 1), 5: (_PREFIX, 3),
            7: ("u8", 1), 8: ("u8", 1), 9: ("flag", 1)}
 _FLOW = {n: ("address", 1) for n in (1, 3, 5)}
+# A flow put back needs all that belongs to its state.
+_TOMBSTONE = {1: ("address", 1), 2: ("port", 1), 3: ("address", 1), 4: ("port", 1),
+              6: ("tombstone", 1), 7: ("ms", 1), 8: ("sequence", 1)}
+_NAT = {**_TOMBSTONE, 5: ("address", 1), 6: ("carried", 1), 9: ("nat", 1),
+        **{n: ("sequence", 1) for n in range(11, 15)}, 15: ("flags", 1), 16: ("port", 1)}
+_TUNNEL = {**_NAT, 9: ("encapsulated", 1), 10: ("bool", 1)}
+_WHOLE = (_TOMBSTONE, _NAT, _TUNNEL)
 _REQUESTS = {
     1: {}, 2: {1: ("u32", 1), 2: ("roles", 1), 3: (_GATEWAY, 1), 4: (_SERVICE, 3), 5: (_ORIGIN, 3),
                6: (_SERVED, 3)},
     3: {7: ("name", 1), 8: ("bool", 1)}, 4: {}, 5: {9: (_FLOW, 1)}, 6: {}, 7: {},
 }
+
+
+_ONE_OF = {"tombstone": (2,), "carried": (1, 1, 3), "nat": (0,), "encapsulated": (1, 2),
+           "flags": (0, 0, 1, 3, 4, 0x60, 0x67, 255)}
 
 
 class Grammar:
@@ -62,6 +73,12 @@ class Grammar:
             return struct.pack("=I", dice.choice((7, 7, 7, 7, 1, 2, 4, 0, 8)))
         if kind == "returns":
             return struct.pack("=I", dice.choice((7, 7, 7, 1, 2, 4, 5, 0, 8)))
+        if kind == "port":
+            return struct.pack("=H", dice.choice(_PORTS))
+        if kind in ("sequence", "ms"):
+            return struct.pack("=I", dice.choice(_NUMBERS))
+        if kind in _ONE_OF:
+            return bytes([dice.choice(_ONE_OF[kind])])
         if kind == "bool":
             return bytes([dice.choice((0, 1, 1, 2))])
         if kind == "u8":
@@ -75,6 +92,9 @@ class Grammar:
         dice, out = self._dice, []
         for kind, rule in rules.items():
             what, most = rule if isinstance(rule, tuple) else (rule, 1)
+            if any(rules is whole for whole in _WHOLE):
+                out.append((kind, self._value(what)))
+                continue
             if what == "flag" and dice.random() < 0.8 or dice.random() < 0.15:
                 continue
             if what == "u32" and dice.random() < 0.8:
@@ -132,8 +152,9 @@ class Grammar:
         """(the whole message without sequence and port, is it by the rules?)"""
         dice = self._dice
         self._family = dice.choice((4, 4, 6))
-        command = dice.choices((2, 3, 5, 1, 4, 6, 7), (60, 10, 10, 5, 5, 5, 5))[0]
-        attributes = self._attributes(_REQUESTS[command])
+        command = dice.choices((2, 3, 5, 1, 4, 6, 7, 9), (60, 10, 10, 5, 5, 5, 5, 10))[0]
+        rules = {9: (dice.choice(_WHOLE), 1)} if command == 9 else _REQUESTS[command]
+        attributes = self._attributes(rules)
         version, flags, intact = 1, 5, True
         if command in (1, 4, 7):
             flags = dice.choice((0x301, 0x305))

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "wlbctl/disk.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+namespace wlb::cli {
+
+namespace {
+
+struct FileCloser {
+    void operator()(std::FILE *file) const { std::fclose(file); }
+};
+
+Error file_error(const std::string &path, int code)
+{
+    return Error{path + ": " + std::strerror(code), code};
+}
+
+} // namespace
+
+Result<std::string> read_file(const std::string &path)
+{
+    const std::unique_ptr<std::FILE, FileCloser> file(std::fopen(path.c_str(), "re"));
+    if (!file)
+        return file_error(path, errno);
+    std::string text;
+    std::vector<char> block(1 << 16);
+    for (;;) {
+        const auto size = std::fread(block.data(), 1, block.size(), file.get());
+        text.append(block.data(), size);
+        if (std::ferror(file.get()) != 0)
+            return file_error(path, errno);
+        if (size < block.size())
+            return text;
+    }
+}
+
+Status write_file(const std::string &path, const std::string &text, mode_t mode)
+{
+    std::string temporary = path + ".XXXXXX";
+    const int fd = mkostemp(temporary.data(), O_CLOEXEC);
+    if (fd < 0)
+        return file_error(temporary, errno);
+    const auto fail = [&](const std::string &name) {
+        auto error = file_error(name, errno);
+        unlink(temporary.c_str());
+        return error;
+    };
+    const std::unique_ptr<std::FILE, FileCloser> file(fdopen(fd, "w"));
+    if (!file) {
+        auto error = fail(temporary);
+        close(fd);
+        return error;
+    }
+    if (std::fwrite(text.data(), 1, text.size(), file.get()) != text.size() ||
+        std::fflush(file.get()) != 0 || fchmod(fd, mode) != 0 || fsync(fd) != 0)
+        return fail(temporary);
+    if (std::rename(temporary.c_str(), path.c_str()) != 0)
+        return fail(path);
+    return Done{};
+}
+
+} // namespace wlb::cli

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Files, read and written whole.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+
+#include "wlb/result.h"
+
+namespace wlb::cli {
+
+Result<std::string> read_file(const std::string &path);
+// By way of a new file: a full disk must not cost the old one.
+Status write_file(const std::string &path, const std::string &text, mode_t mode);
+
+} // namespace wlb::cli
