@@ -53,7 +53,9 @@ def net():
 @pytest.fixture
 def way(net, request):
     mode, _, via = request.param.partition("-")
-    net.configure(ports=[80, 8080], served={"return_": mode, "via": via or None})
+    tracked = request.node.callspec.params["tracking"] != "notrack"
+    net.configure(ports=[80, 8080], served={"return_": mode, "via": via or None},
+                  client_gateway={"conntrack": "outside" if tracked else "notrack"})
     yield mode
     wait_until("r1 has closed", lambda: not net["r1"].sockets(
         "state", "connected", "exclude", "time-wait"))
@@ -70,13 +72,13 @@ def offload(net, request):
 @pytest.fixture
 def tracking(net, request):
     """Nothing looks at connections; a firewall that drops what it does not expect; one
-    that is told not to look; one that hides clients behind the gateway's address."""
+    that wants all of it untracked; one that hides clients behind the gateway's address."""
     kind, cg = request.param, net["cg"]
     if kind == "none":
         yield
         return
     if kind == "notrack":
-        firewall.notrack(cg)
+        firewall.untracked(cg)
     else:
         firewall.stateful(cg, masquerade=kind == "masquerade")
     yield

@@ -43,14 +43,13 @@ _OWN = """table inet wall {
     counter other { }
 }"""
 
-_NOTRACK = """table inet wall {
-    chain prerouting {
-        type filter hook prerouting priority raw
-        notrack
-    }
-    chain output {
-        type filter hook output priority raw
-        notrack
+_UNTRACKED = """table inet wall {
+    chain forward {
+        type filter hook forward priority filter; policy drop
+        ct state invalid counter name invalid drop
+        ct state untracked tcp dport { 80, 443, 8080 } accept
+        ct state untracked tcp sport { 80, 443, 8080 } accept
+        counter name other drop
     }
     counter invalid { }
     counter other { }
@@ -67,9 +66,9 @@ def own(host):
     host.run("nft", "-f", "-", stdin=_OWN)
 
 
-def notrack(host):
-    """Connection tracking is there, and sees nothing."""
-    host.run("nft", "-f", "-", stdin=_NOTRACK)
+def untracked(host):
+    """Connection tracking is on, and must not have seen what passes."""
+    host.run("nft", "-f", "-", stdin=_UNTRACKED)
 
 
 def refused(host):
