@@ -128,8 +128,14 @@ REFUSALS = {
     "a timeout of 0": ([ALL, gateway(attr(4, 0)), service()], "", (CLIENT_GATEWAY, 4)),
     "a timeout too long": ([ALL, gateway(attr(6, 24 * 24 * 3600 + 1)), service()], "24 days",
                            (CLIENT_GATEWAY, 6)),
-    "an unknown kind of tracking": ([ALL, gateway(u8(10, 2)), service()], "outside or notrack",
-                                    (CLIENT_GATEWAY, 10)),
+    "an unknown kind of tracking": ([ALL, gateway(u8(12, 2)), service()], "outside or notrack",
+                                    (CLIENT_GATEWAY, 12)),
+    "death after 7 s": ([ALL, gateway(attr(11, 7)), service()], "at least 8 s",
+                        (CLIENT_GATEWAY, 11)),
+    "sticky for too long": ([ALL, service(sticky=attr(7, 24 * 24 * 3600 + 1))], "24 days",
+                            (SERVICE, 7)),
+    "trust in a path without spoof": ([ALL, served(trust=attr(9, b""))], "return spoof",
+                                      (SERVED, 9)),
     "an interface name with /": ([ALL, gateway(attr(1, "a/b")), service()], "interface",
                                  (CLIENT_GATEWAY, 1)),
     "17 interfaces": ([ALL, gateway(*many(lambda i: attr(1, f"lan{i}"), 17)), service()], "16",
@@ -302,7 +308,8 @@ def test_large(net, cg):
     ctl.apply(table("client-gateway.service", array=True, name="big", ports=list(range(1, 17)),
                     replicas=lists[0], never=lists[1]))
     assert ctl.json("service", "list") == [{"name": "big", "ports": list(range(1, 17)),
-                                            "replicas": lists[0], "never": lists[1]}]
+                                            "replicas": lists[0], "never": lists[1],
+                                            "sticky_s": 0}]
 
 
 def test_objects(net):
@@ -320,7 +327,7 @@ def test_objects(net):
                 "--never", "203.0.113.99")
         assert ctl.json("service", "list") == [{
             "name": "web", "ports": [80, 443], "replicas": ["198.51.100.0/24"],
-            "never": ["203.0.113.99"]}]
+            "never": ["203.0.113.99"], "sticky_s": 0}]
         refused("exists already", "service", "add", "web", "--ports", "81", "--replicas", "any")
         refused("port 80", "service", "add", "b", "--ports", "80", "--replicas", "any")
         refused("does not exist", "service", "del", "b")
@@ -344,7 +351,7 @@ def test_objects(net):
         listed, = ctl.json("replica", "list")
         assert listed == {"name": "www", "server": ["203.0.113.10"], "ports": [80],
                           "local": "198.51.100.2", "return": "nat", "via": None,
-                          "clones_from": ["203.0.113.1"], "busy": True}
+                          "trust_path": False, "clones_from": ["203.0.113.1"], "busy": True}
         for kind, name in (("service", "web"), ("origin", "www"), ("replica", "www")):
             ctl.run(kind, "del", name)
             assert ctl.json(kind, "list") == []
