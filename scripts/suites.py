@@ -378,8 +378,8 @@ TARGETS = {
     "check": [
         (1, ["deps", "kmod", "userspace"]),
         (2, ["lab-6.1", "lab-6.1-client", "lab-6.1-returns", "lab-6.1-matrix", "style",
-             "lab-6.1-counted", "lab-6.1-rate", "lab-6.12-counted", "lab-6.12", "clang", "checkpatch", "unit",
-             "shell", "python"])],
+             "lab-6.1-counted", "lab-6.1-rate", "lab-6.12-counted", "lab-6.12", "clang",
+             "checkpatch", "unit", "shell", "python"])],
     "debug": [
         (1, ["kmod-uml", "userspace"]),
         (2, ["uml-crowds", "uml-lab", "uml-returns", "uml-adverse", "uml-client", "fuzz",
