@@ -200,9 +200,8 @@ static void wlb_race_learn(struct wlb_net *wn, const struct wlb_cg *cg,
 	if (service && service->sticky)
 		wlb_hint_winner(wn->hints, a->key.client, server, a->p.v6,
 				a->from, service->sticky);
-	/* none of the tagged SYNs has been answered, this one at once */
-	if (plain && cg->untagged)
-		wlb_hint_untagged(wn->hints, server, a->p.v6,
+	if (cg->untagged)
+		wlb_hint_answered(wn->hints, server, a->p.v6, plain,
 				  cg->untagged);
 }
 

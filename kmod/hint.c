@@ -8,6 +8,8 @@
 #include "hint.h"
 
 #define WLB_HINT_SLOTS	4096
+#define WLB_HINT_SURE	(30 * HZ)	/* a path does not change in that time */
+#define WLB_HINT_PLAIN	3
 
 /* Of a server alone, the client is all zeroes; so no hint of both is. */
 struct wlb_hint_key {
@@ -20,7 +22,15 @@ struct wlb_hint {
 	bool used;
 	u32 expires;		/* jiffies, low half */
 	struct wlb_hint_key key;
-	union wlb_addr winner;
+	union {
+		union wlb_addr winner;
+		struct {
+			bool untagged;
+			bool passed;	/* tagged SYNs, until `since` */
+			u8 plain;	/* answers to untagged ones since */
+			u32 since;	/* jiffies, low half */
+		};
+	};
 };
 
 struct wlb_hints {
@@ -67,26 +77,32 @@ static bool wlb_hint_is(const struct wlb_hint *h, const struct wlb_hint_key *key
 	       !memcmp(&h->key, key, sizeof(*key));
 }
 
-static void wlb_hint_set(struct wlb_hints *hints, const union wlb_addr *client,
-			 const union wlb_addr *server, bool v6,
-			 const union wlb_addr *winner, u32 ttl)
+void wlb_hint_answered(struct wlb_hints *hints, const union wlb_addr *server,
+		       bool v6, bool plain, u32 ttl)
 {
 	struct wlb_hint_key key;
-	struct wlb_hint *h = wlb_hint_slot(hints, client, server, v6, &key);
+	struct wlb_hint *h = wlb_hint_slot(hints, NULL, server, v6, &key);
+	u32 now = (u32)jiffies;
 
 	spin_lock_bh(&h->lock);
-	h->used = ttl;
-	h->expires = (u32)jiffies + ttl * HZ;
-	h->key = key;
-	if (winner)
-		memcpy(&h->winner, winner, wlb_addr_len(v6));
+	if (!wlb_hint_is(h, &key)) {
+		h->used = true;
+		h->key = key;
+		h->untagged = false;
+		h->passed = false;
+	}
+	if (!plain) {
+		h->passed = true;
+		h->plain = 0;
+		h->since = now;
+		h->untagged = false;
+		h->expires = now + ttl * HZ;
+	} else if (!h->passed || (now - h->since >= WLB_HINT_SURE &&
+				  ++h->plain >= WLB_HINT_PLAIN)) {
+		h->untagged = true;
+		h->expires = now + ttl * HZ;
+	}
 	spin_unlock_bh(&h->lock);
-}
-
-void wlb_hint_untagged(struct wlb_hints *hints, const union wlb_addr *server,
-		       bool v6, u32 ttl)
-{
-	wlb_hint_set(hints, NULL, server, v6, NULL, ttl);
 }
 
 bool wlb_hint_is_untagged(struct wlb_hints *hints, const union wlb_addr *server,
@@ -97,7 +113,7 @@ bool wlb_hint_is_untagged(struct wlb_hints *hints, const union wlb_addr *server,
 	bool found;
 
 	spin_lock_bh(&h->lock);
-	found = wlb_hint_is(h, &key);
+	found = wlb_hint_is(h, &key) && h->untagged;
 	spin_unlock_bh(&h->lock);
 	return found;
 }
@@ -106,7 +122,15 @@ void wlb_hint_winner(struct wlb_hints *hints, const union wlb_addr *client,
 		     const union wlb_addr *server, bool v6,
 		     const union wlb_addr *winner, u32 ttl)
 {
-	wlb_hint_set(hints, client, server, v6, winner, ttl);
+	struct wlb_hint_key key;
+	struct wlb_hint *h = wlb_hint_slot(hints, client, server, v6, &key);
+
+	spin_lock_bh(&h->lock);
+	h->used = true;
+	h->expires = (u32)jiffies + ttl * HZ;
+	h->key = key;
+	memcpy(&h->winner, winner, wlb_addr_len(v6));
+	spin_unlock_bh(&h->lock);
 }
 
 bool wlb_hint_prefers_other(struct wlb_hints *hints,

@@ -15,9 +15,14 @@ struct wlb_hints;
 struct wlb_hints *wlb_hints_alloc(void);
 void wlb_hints_free(struct wlb_hints *hints);
 
-/* Remembers for @ttl s that SYNs to @server go without a tag. */
-void wlb_hint_untagged(struct wlb_hints *hints, const union wlb_addr *server,
-		       bool v6, u32 ttl);
+/*
+ * A SYN to @server was answered; @plain: by the server, right after the client's
+ * second repetition, which had no tag. That says that the path drops tags, unless
+ * a tagged one was answered within half a minute, or within @ttl s and this is
+ * not the third of its kind since: then it was loss. SYNs go untagged for @ttl s.
+ */
+void wlb_hint_answered(struct wlb_hints *hints, const union wlb_addr *server,
+		       bool v6, bool plain, u32 ttl);
 bool wlb_hint_is_untagged(struct wlb_hints *hints, const union wlb_addr *server,
 			  bool v6);
 

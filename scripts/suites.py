@@ -122,6 +122,7 @@ class Test:
     status: str = "passed"      # passed, failed, skipped
     reason: str = ""
     first: str = ""             # why it failed at first, if it passed the second time
+    node: str = ""              # of a scenario: where pytest finds it
 
 
 def run(suite, *command, live=False, log=None, env=None):
@@ -291,7 +292,7 @@ def once_more(suite, machine, failed):
     the machine's own faults: the few that failed run again, in a machine of theirs. One
     that passes then is told of as unsteady; one that fails again has failed."""
     print(f"check: {suite}: {len(failed)} failed, once more", flush=True)
-    nodes = [f"tests/lab/{test.name.replace('::', '.py::', 1)}" for test in failed]
+    nodes = [test.node for test in failed]
     second = {test.name: test
               for test in lab(f"{suite}-again", dataclasses.replace(machine, tests=nodes), False)}
     for test in failed:
@@ -320,7 +321,9 @@ def lab(suite, machine, again=True):
     # One that fails in its teardown too is there twice.
     merged = {}
     for case in cases:
-        test = Test(f"{case.get('classname').split('.')[-1]}::{case.get('name')}")
+        where, name = case.get("classname"), case.get("name")
+        test = Test(f"{where.split('.')[-1]}::{name}",
+                    node=f"{where.replace('.', '/')}.py::{name}")
         for kind in ("failure", "error"):
             for problem in case.findall(kind):
                 test.status = "failed"

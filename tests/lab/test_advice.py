@@ -78,6 +78,19 @@ def test_hostile_path(net, family):
     assert timed(net, family)[0] == "r1"
 
 
+def test_loss(net, family):
+    """Nor is loss one: where tagged SYNs were answered lately, they go on with their tags."""
+    net.configure(client_gateway={"timeouts": {"untagged": "60s"}})
+    assert timed(net, family)[0] == "r1"
+    grown = Delta(net.wlb("cg"))
+    net["core"].run("nft", "-f", "-", stdin=DROP_TAGS)
+    assert timed(net, family)[0] == "s"
+    net["core"].run("nft", "flush", "ruleset")
+    assert grown()["syn_plain"] == 1
+    assert timed(net, family)[0] == "r1"
+    assert "syn_untagged" not in grown()
+
+
 def test_nobody_there(net, family):
     """Silence is no proof against tags: replicas that come back late are still asked."""
     net.configure(client_gateway={"timeouts": {"untagged": "60s"}})

@@ -313,7 +313,8 @@ def test_in_front_of_ipvs(bench, virtual_replica, mode):
 
         net.wlb("r1").apply(table("replica.origin", array=True, **{
             "name": "www", "server": address, "ports": [80], "local": net.address["r1", 4],
-            "return_": mode, "clones_from": ["10.9.2.1"]}))
+            "return_": mode, "trust_path": mode == "spoof" or None,
+            "clones_from": ["10.9.2.1"]}))
         for server in ("s", "s2"):
             net.netem(server, "sg", "delay 100ms")
         won = Delta(net.wlb("cg"))
