@@ -89,8 +89,9 @@ private:
         const bool carried = m_.state == WLB_FLOW_WON || m_.state == WLB_FLOW_CLOSING;
         CHECK(m_.state < __WLB_FLOW_STATE_MAX);
         CHECK((m_.flags & WLB_FSM_CALLER) != 0);
-        CHECK(carried ||
-              (m_.flags & (WLB_FSM_FIN_BOTH | WLB_FSM_RST | WLB_FSM_REOPEN | WLB_FSM_ASKED)) == 0);
+        CHECK(carried || (m_.flags & (WLB_FSM_RST | WLB_FSM_REOPEN | WLB_FSM_ASKED)) == 0);
+        // until somebody has won, the FINs' places tell of the SYN: plain from its repetition on
+        CHECK(carried || (m_.flags & WLB_FSM_UNTAGGED) == 0 || (m_.flags & WLB_FSM_REPEATED) != 0);
         // silent since it was asked
         CHECK((m_.flags & WLB_FSM_REOPEN) == 0 || (m_.flags & WLB_FSM_ASKED) != 0);
         CHECK(!carried || (m_.flags & (WLB_FSM_REFUSED | WLB_FSM_RETRIED)) == 0);

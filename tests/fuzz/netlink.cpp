@@ -158,6 +158,15 @@ void flow(const nlmsghdr *message, const Bytes &body)
                    state = m.number(WLB_FLOW_A_STATE, 1), expires = m.number(WLB_FLOW_A_EXPIRES, 4),
                    isn = m.number(WLB_FLOW_A_ISN, 4), mode = m.number(WLB_FLOW_A_RETURN, 1),
                    via = m.number(WLB_FLOW_A_VIA, 1);
+        const Track track{static_cast<std::uint32_t>(m.number(WLB_FLOW_A_CLIENT_END, 4)),
+                          static_cast<std::uint32_t>(m.number(WLB_FLOW_A_CLIENT_ACK, 4)),
+                          static_cast<std::uint32_t>(m.number(WLB_FLOW_A_SERVER_END, 4)),
+                          static_cast<std::uint32_t>(m.number(WLB_FLOW_A_SERVER_ACK, 4)),
+                          static_cast<std::uint8_t>(m.number(WLB_FLOW_A_FLAGS, 1)),
+                          static_cast<std::uint16_t>(m.number(WLB_FLOW_A_NEW_ISN, 2))};
+        bool tracked = false;
+        for (int type = WLB_FLOW_A_CLIENT_END; type <= WLB_FLOW_A_NEW_ISN; ++type)
+            tracked = tracked || m.has(type);
         good = m.good();
         if (good) {
             CHECK(got);
@@ -169,6 +178,7 @@ void flow(const nlmsghdr *message, const Bytes &body)
             CHECK(got->return_mode.has_value() == m.has(WLB_FLOW_A_RETURN));
             CHECK(got->return_mode.value_or(0) == mode);
             CHECK(got->via.has_value() == m.has(WLB_FLOW_A_VIA) && got->via.value_or(0) == via);
+            CHECK(got->track.has_value() == tracked && got->track.value_or(Track{}) == track);
         }
     }
     CHECK(static_cast<bool>(got) == good);
@@ -305,7 +315,7 @@ void refusal(Bytes body, std::uint16_t flags)
     // a request of each kind of object, to be pointed into
     Config config;
     config.client_gateway.services = {
-        {"web", {80}, false, {*Prefix::parse("10.0.0.0/8")}, false, {}}};
+        {"web", {80}, false, {*Prefix::parse("10.0.0.0/8")}, false, {}, seconds(1)}};
     Origin origin;
     origin.name = "www";
     origin.servers = {*Address::parse("203.0.113.10")};
@@ -318,6 +328,7 @@ void refusal(Bytes body, std::uint16_t flags)
                       *Address::parse("10.0.0.1"),
                       Return::spoof,
                       Via::ipip,
+                      true,
                       {Prefix{}}}};
     const auto request = encode_config(42, config, WLB_ROLE_ALL, std::nullopt);
     // nothing behind its end may be read
