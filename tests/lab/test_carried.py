@@ -156,7 +156,7 @@ def test_reset_sweep(net, all_ghosts):
     wires = all_ghosts[4]
     server, client = net.address["s", 4], net.address["c1", 4]
     r1 = net.address["r1", 4]
-    net.netem("core", "cg", "rate 16mbit")      # so that it lasts
+    net.netem("core", "cg", "rate 10mbit")      # so that it lasts
     where = web.ROOT / "swept"
     child = net["c1"].popen("curl", "-sS", "-o", where, web.url(server, "10M"))
     counted = Counted(net.wlb("cg"))
