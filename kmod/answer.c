@@ -234,16 +234,8 @@ static void wlb_probe_echo(struct wlb_net *wn, const struct wlb_far *a,
 	struct wlb_outer o = {
 		.src = peer->addr, .dst = *a->key.client, .via = peer->via,
 	};
-	struct wlb_tag tag = {
-		.state = WLB_TAG_ANSWER, .offers = WLB_OFFER_SPOOF,
-		.nonce = nonce,
-	};
-	struct wlb_own own = {
-		.to = &a->p, .o = &o, .seq = ntohl(a->p.th.ack_seq),
-		.ack = ntohl(a->p.th.seq), .flags = WLB_TCP_ACK, .tag = &tag,
-	};
 
-	if (!wlb_own_send(wn, &own))
+	if (!wlb_probe_send(wn, &a->p, &o, nonce))
 		wlb_count(wn, WLB_STAT_probe_echoed);
 }
 

@@ -76,21 +76,13 @@ static __always_inline unsigned int wlb_carry_out(struct wlb_net *wn,
 
 /*
  * A SYN that we do not race must not ask others to: a tag that the client set
- * itself is turned to "not permitted".
+ * itself is turned to @tag, or taken out.
  */
-static unsigned int wlb_syn_forbid(struct sk_buff *skb, const struct wlb_pkt *p,
-				   const struct wlb_opts *opts)
+static unsigned int wlb_syn_pass(struct sk_buff *skb, const struct wlb_pkt *p,
+				 const struct wlb_opts *opts,
+				 const struct wlb_tag *tag)
 {
-	if (opts->tags && wlb_pkt_retag(skb, p, &wlb_tag_never))
-		return NF_DROP;
-	return NF_ACCEPT;
-}
-
-/* What the path will not have, or what nobody has answered: no tag at all. */
-static unsigned int wlb_syn_plain(struct sk_buff *skb, const struct wlb_pkt *p,
-				  const struct wlb_opts *opts)
-{
-	if (opts->tags && wlb_pkt_retag(skb, p, NULL))
+	if (opts->tags && wlb_pkt_retag(skb, p, tag))
 		return NF_DROP;
 	return NF_ACCEPT;
 }
@@ -228,12 +220,12 @@ static unsigned int wlb_syn_race(struct wlb_net *wn, const struct wlb_cg *cg,
 		wlb_syn_tag(skb, p, opts, &tag);
 		return NF_ACCEPT;
 	case WLB_RACE_PLAIN:
-		return wlb_syn_plain(skb, p, opts);
+		return wlb_syn_pass(skb, p, opts, NULL);
 	case WLB_CARRY:
 		/* hooks run under RCU: the flow is there until we leave */
 		return wlb_carry_out(wn, skb, p, f);
 	default:
-		return wlb_syn_forbid(skb, p, opts);
+		return wlb_syn_pass(skb, p, opts, &wlb_tag_never);
 	}
 }
 
@@ -268,16 +260,16 @@ static unsigned int wlb_cg_syn(struct wlb_net *wn, const struct wlb_cg *cg,
 	if (opts.tags && opts.tag.state == WLB_TAG_NOT_PERMITTED) {
 		wlb_count(wn, WLB_STAT_syn_opted_out);
 		/* collapses duplicates to the most restrictive */
-		return opts.tags > 1 ? wlb_syn_forbid(skb, p, &opts) : NF_ACCEPT;
+		return opts.tags > 1 ? wlb_syn_pass(skb, p, &opts, &wlb_tag_never) : NF_ACCEPT;
 	}
 	if (wlb_hint_is_untagged(wn->hints, &p->dst, p->v6)) {
 		wlb_count(wn, WLB_STAT_syn_untagged);
-		return wlb_syn_plain(skb, p, &opts);
+		return wlb_syn_pass(skb, p, &opts, NULL);
 	}
 	stat = wlb_syn_unraced(p, &opts);
 	if (stat != WLB_NO_STAT) {
 		wlb_count(wn, stat);
-		return wlb_syn_forbid(skb, p, &opts);
+		return wlb_syn_pass(skb, p, &opts, &wlb_tag_never);
 	}
 	/* each replica would execute the request */
 	if (p->len > wlb_pkt_hlen(p) || opts.fast_open)

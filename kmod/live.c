@@ -92,13 +92,13 @@ void wlb_live_watch(struct wlb_table *t, u32 bucket)
 	local_bh_disable();
 	rcu_read_lock();
 	cg = rcu_dereference(t->wn->cg);
-	dead = cg ? cg->dead * HZ : 0;
+	if (!cg || !cg->dead)
+		goto out;
+	dead = cg->dead * HZ;
 	hlist_for_each_entry_rcu(f, &t->heads[bucket], node) {
 		struct wlb_peer *peer = wlb_flow_winner(f);
 		u32 silent;
 
-		if (!dead)
-			break;
 		if (!peer || READ_ONCE(f->fsm.state) != WLB_FLOW_WON)
 			continue;
 		silent = (u32)jiffies - READ_ONCE(peer->heard);
@@ -110,6 +110,7 @@ void wlb_live_watch(struct wlb_table *t, u32 bucket)
 		else if ((u32)jiffies - peer->asked >= dead / 8)
 			wlb_live_ask(t->wn, f, peer);
 	}
+out:
 	rcu_read_unlock();
 	local_bh_enable();
 }

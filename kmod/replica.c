@@ -162,27 +162,6 @@ static unsigned int wlb_clone_in(struct wlb_net *wn, struct sk_buff *skb,
 }
 
 /*
- * A packet under the server's address, which the client's gateway echoes if it
- * arrives: a segment that the client has acknowledged already, so that nobody
- * minds if it finds no gateway.
- */
-static void wlb_probe_send(struct wlb_net *wn, const struct wlb_pkt *p,
-			   u16 nonce)
-{
-	struct wlb_tag tag = {
-		.state = WLB_TAG_ANSWER, .offers = WLB_OFFER_SPOOF,
-		.nonce = nonce,
-	};
-	struct wlb_own own = {
-		.to = p, .seq = ntohl(p->th.ack_seq), .ack = ntohl(p->th.seq),
-		.flags = WLB_TCP_ACK, .tag = &tag,
-	};
-
-	if (!wlb_own_send(wn, &own))
-		wlb_count(wn, WLB_STAT_probe_sent);
-}
-
-/*
  * A client's segment, of a connection that would rather spoof. True if it is no
  * client's but the echo of a probe.
  */
@@ -205,8 +184,13 @@ static bool wlb_probe_in(struct wlb_net *wn, const struct sk_buff *skb,
 		}
 		return true;
 	}
-	if (wlb_path_ask(wn->paths, &p->src, p->v6))
-		wlb_probe_send(wn, p, nonce);
+	/*
+	 * Under the server's address; the client has acknowledged what it
+	 * repeats, so that nobody minds if it finds no gateway.
+	 */
+	if (wlb_path_ask(wn->paths, &p->src, p->v6) &&
+	    !wlb_probe_send(wn, p, NULL, nonce))
+		wlb_count(wn, WLB_STAT_probe_sent);
 	return false;
 }
 

@@ -186,12 +186,15 @@ static unsigned int wlb_reply(struct wlb_net *wn, struct sk_buff *skb,
 		.v6 = p->v6, .via = served->via,
 	};
 	unsigned int mtu;
-	u32 note;
+	u32 note = 0;
 	u8 ret;
 
 	if (dev->flags & IFF_LOOPBACK)
 		return NF_ACCEPT;
-	note = wlb_nonce_slot(wn->nonces, wlb_nonce_hash_reply(wn->nonces, p));
+	/* what goes by tunnel anyway needs it for its answer only */
+	if (answer || served->ret == WLB_RETURN_SPOOF)
+		note = wlb_nonce_slot(wn->nonces,
+				      wlb_nonce_hash_reply(wn->nonces, p));
 	ret = wlb_reply_mode(wn, skb, p, served, &note);
 	if (ret == WLB_RETURN_SPOOF && !answer)
 		return NF_ACCEPT;

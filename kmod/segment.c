@@ -163,3 +163,18 @@ void wlb_reset_send(struct wlb_net *wn, const struct wlb_pkt *p,
 	wlb_count(wn, wlb_own_send(wn, &rst) ? WLB_STAT_reset_failed :
 					       WLB_STAT_reset_sent);
 }
+
+int wlb_probe_send(struct wlb_net *wn, const struct wlb_pkt *p,
+		   const struct wlb_outer *o, u16 nonce)
+{
+	struct wlb_tag tag = {
+		.state = WLB_TAG_ANSWER, .offers = WLB_OFFER_SPOOF,
+		.nonce = nonce,
+	};
+	struct wlb_own probe = {
+		.to = p, .o = o, .seq = ntohl(p->th.ack_seq),
+		.ack = ntohl(p->th.seq), .flags = WLB_TCP_ACK, .tag = &tag,
+	};
+
+	return wlb_own_send(wn, &probe);
+}

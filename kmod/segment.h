@@ -34,6 +34,13 @@ int wlb_own_send(struct wlb_net *wn, const struct wlb_own *own);
 void wlb_reset_send(struct wlb_net *wn, const struct wlb_pkt *p,
 		    const struct wlb_outer *o);
 
+/*
+ * Sends a bare ACK with an answer tag of @nonce that offers `spoof`, in answer to @p: a
+ * replica's probe of the spoofed path, or its echo. 0 or negative, as above.
+ */
+int wlb_probe_send(struct wlb_net *wn, const struct wlb_pkt *p,
+		   const struct wlb_outer *o, u16 nonce);
+
 DECLARE_PER_CPU(bool, wlb_own_sending);
 
 /* The packet in hand is such a segment on its way out: not to be translated. */

@@ -59,7 +59,8 @@ def lab_files(*names):
 
 CLIENT_GATEWAY = lab_files("test_syn", "test_answers", "test_carried", "test_limits",
                            "test_advice")
-RETURNS = lab_files("test_returns", "test_spoof", "test_practice", "test_icmp", "test_matrix")
+RETURNS = lab_files("test_returns", "test_spoof", "test_practice")
+MATRIX = lab_files("test_icmp", "test_matrix")
 # Exact delays, or long waits, which the counted clock skips.
 COUNTED = lab_files("test_baseline", "test_smoke", "test_dead")
 # Means nothing by any other clock.
@@ -71,7 +72,7 @@ CROWDS = [f"{DEBUG}/test_{name}.py" for name in ("storm", "flood")]
 # What several processors make worse; the rest asks one after the other.
 PARALLEL = [*SMP, *CROWDS, ADVERSE[0]]
 OTHERS = ["tests/lab", f"--ignore={DEBUG}",
-          *(f"--ignore={f}" for f in CLIENT_GATEWAY + RETURNS + COUNTED + RATE)]
+          *(f"--ignore={f}" for f in CLIENT_GATEWAY + RETURNS + MATRIX + COUNTED + RATE)]
 FUZZERS = ("tag", "fsm", "packet", "crack", "value", "config", "netlink")
 
 
@@ -89,17 +90,17 @@ MACHINES = {
     # processor; scenarios of several have a clock of their own, and margins.
     "lab-6.1-client": Machine("6.1", ["-c", "2"], CLIENT_GATEWAY),
     "lab-6.1": Machine("6.1", ["-c", "2"], OTHERS),
-    "lab-6.1-returns": Machine("6.1", ["-c", "2"], RETURNS[:3]),
-    "lab-6.1-matrix": Machine("6.1", ["-c", "2"], RETURNS[3:]),
+    "lab-6.1-returns": Machine("6.1", ["-c", "2"], RETURNS),
+    "lab-6.1-matrix": Machine("6.1", ["-c", "2"], MATRIX),
     "lab-6.1-counted": Machine("6.1", ["-i"], COUNTED),
     "lab-6.1-rate": Machine("6.1", ["-i"], RATE),
-    "lab-6.12-counted": Machine("6.12", ["-i"], COUNTED[1:2]),
+    "lab-6.12-counted": Machine("6.12", ["-i"], lab_files("test_smoke")),
     "lab-6.12": Machine("6.12", ["-c", "2"], SMP),
     "uml-client": Machine("uml", ["-m", "2560", "-t", "1800"], CLIENT_GATEWAY),
     "uml-lab": Machine("uml", ["-m", "2560", "-t", "1800"],
                        [*OTHERS, f"--ignore={SMP[0]}", *COUNTED]),
-    "uml-returns": Machine("uml", ["-m", "2560", "-t", "1800"], RETURNS),
-    "uml-matrix": Machine("uml", ["-m", "2560", "-t", "1800"], RETURNS[-1:], {"WLB_MATRIX": "all"}),
+    "uml-returns": Machine("uml", ["-m", "2560", "-t", "1800"], RETURNS + MATRIX),
+    "uml-matrix": Machine("uml", ["-m", "2560", "-t", "1800"], MATRIX[-1:], {"WLB_MATRIX": "all"}),
     "uml-adverse": Machine("uml", ["-m", "2560", "-t", "1800"], ADVERSE, MANY),
     "uml-crowds": Machine("uml", ["-m", "3072", "-t", "7200"], CROWDS, MANY),
     "smp": Machine("smp", ["-c", "4", "-m", "2048", "-t", "5400"], PARALLEL, FEW),
@@ -338,7 +339,7 @@ def lab(suite, machine, again=True):
     bad = len(failed)
     own = bool(failed) and all(OWN_FAULT.search(test.reason) for test in failed)
     grave = [t for t in failed if COMPLAINT.search(t.reason) and not OWN_FAULT.search(t.reason)]
-    if 0 < bad <= UNSTEADY_MAX and again and not grave and (own or machine.unsteady()):
+    if 0 < bad <= UNSTEADY_MAX and again and not grave and machine.unsteady():
         once_more(suite, machine, failed)
     if own and status == 125 and not any(t.status == "failed" for t in failed):
         status = 0

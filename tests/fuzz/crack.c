@@ -40,22 +40,15 @@ static void parse_inner(struct model_packet *m)
 		m->verdict = -1;
 }
 
-static u8 *ecn_at(struct model_packet *m, unsigned int off, unsigned int *shift)
-{
-	*shift = m->v6 ? 4 : 0;
-	return m->byte + off + 1;
-}
-
 /* RFC 6040 4.2, figure 4; what is marked outside and cannot be inside is the caller's. */
 static void mark(struct model_packet *want, const struct model_packet *outer)
 {
 	static const u8 figure[4][4] = {	/* [inner][outer]: not-ECT, ECT(1), ECT(0), CE */
 		{ 0, 0, 0, 0 }, { 1, 1, 1, 3 }, { 2, 1, 2, 3 }, { 3, 3, 3, 3 },
 	};
-	struct model_packet o = *outer;
-	unsigned int shift;
-	u8 *inner = ecn_at(want, want->off, &shift);
-	u8 was = *inner >> shift & 3, out = *ecn_at(&o, 0, &shift) >> shift & 3;
+	unsigned int shift = want->v6 ? 4 : 0;
+	u8 *inner = want->byte + want->off + 1;
+	u8 was = *inner >> shift & 3, out = outer->byte[1] >> shift & 3;
 
 	*inner = (*inner & ~(3 << shift)) | figure[was][out] << shift;
 }

@@ -2,11 +2,9 @@
 """What the connection tracking of a client's gateway sees of the services' packets: the key
 `conntrack`. r1 wins all races unless a scenario says otherwise."""
 
-import json
-
 import pytest
 
-from wlblab import web, wlb
+from wlblab import firewall, web, wlb
 from wlblab.bulk import both_ways
 from wlblab.clones import Delta, Wire, lab, segment
 from wlblab.host import wait_until
@@ -86,13 +84,6 @@ def entries(net, gateway):
     return [line for line in lines if "dport=80 " in line or "dport=8080 " in line]
 
 
-def seen(net, gateway):
-    """{state: packets}; those that are 0 are left out."""
-    listed = json.loads(net[gateway].out("nft", "-j", "list", "counters", "table", "inet", "wall"))
-    counters = [item["counter"] for item in listed["nftables"] if "counter" in item]
-    return {c["name"]: c["packets"] for c in counters if c["packets"]}
-
-
 @ways
 def test_notrack(net, family, gateway, way):
     """W91: nothing of a flow is tracked, won by a replica or the server, and it arrives as
@@ -107,7 +98,7 @@ def test_notrack(net, family, gateway, way):
     finally:
         net.wlb("r1").run("replica", "busy", "off")
     assert entries(net, gateway) == []
-    states = seen(net, gateway)
+    states = firewall.counted(net[gateway])
     assert set(states) == {"untracked"} and states["untracked"] > 50
 
 
@@ -120,7 +111,7 @@ def test_outside(net, family, gateway, way):
     (entry,) = entries(net, gateway)
     fields = [word.partition("=")[2] for word in entry.split() if word[:4] in ("src=", "dst=")]
     assert fields == [client, s, s, client] and "ASSURED" in entry
-    assert set(seen(net, gateway)) == {"tracked"}
+    assert set(firewall.counted(net[gateway])) == {"tracked"}
 
 
 def test_change(net, family, gateway):
@@ -144,7 +135,7 @@ def test_others(net, family, gateway):
     assert web.fetch(net["c1"], net.address["s", family])[0] == "r1"
 
     def others():
-        states = seen(net, gateway)
+        states = firewall.counted(net[gateway])
         return states.get("invalid", 0) + states.get("tracked", 0)
     assert others() == 0
     # Of no flow: from a service's port to a port that has asked nobody.
@@ -174,7 +165,7 @@ def test_errors(net, family, way):
     try:
         both_ways(net["c1"], net.address["s", family], net["r1"], 8080, SIZE)
         assert ctl()["icmp_in" if way[0] == "nat" else "icmp_tunnel"]
-        assert set(seen(net, "cg")) == {"untracked"}
+        assert set(firewall.counted(net["cg"])) == {"untracked"}
     finally:
         route()
         for host in net.hosts:

@@ -82,7 +82,7 @@ def tracking(net, request):
     else:
         firewall.stateful(cg, masquerade=kind == "masquerade")
     yield
-    refused = firewall.refused(cg)
+    refused = firewall.counted(cg)
     firewall.remove(cg)
     assert refused == {}
 

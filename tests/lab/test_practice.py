@@ -7,8 +7,8 @@ import struct
 
 import pytest
 
-from wlblab import packets, web, wlb
-from wlblab.clones import Delta, Tap, lab
+from wlblab import packets, web
+from wlblab.clones import Delta, Tap, lab, settle
 from wlblab.host import wait_until
 from wlblab.packets import PERMITTED
 
@@ -30,12 +30,7 @@ def settled(net):
     for late, (host, peer) in enumerate((("r2", "core"), ("r3", "core"), ("s", "sg")), 1):
         net.netem(host, peer, f"delay {late * LATER_MS}ms")
     yield
-    net.no_netem()
-    net.wlb("cg").run("flow", "flush")
-    assert wlb.unaccounted(net.wlb("cg").stats()) == 0
-    for host in ("cg", "r1"):
-        counters = net.wlb(host).counters()
-        assert not counters["translate_failed"] and not counters["reply_failed"], host
+    settle(net)
 
 
 def configure(net, way, **kwargs):

@@ -8,9 +8,8 @@ import statistics
 
 import pytest
 
-from wlblab import kernel
+from wlblab.clones import lab
 from wlblab.host import wait_until
-from wlblab.t0 import T0
 
 PORT = 5201
 # Each mode and each encapsulation, each family of either kind of them.
@@ -19,10 +18,7 @@ CASES = [(4, "nat", None), (6, "spoof", "gre"), (6, "tunnel", "gre"), (4, "tunne
 
 @pytest.fixture(scope="module")
 def net():
-    kernel.load()
-    with T0(delays=False, clients=1, replicas=1) as t0:
-        t0.build()
-        t0.warm_up()
+    with lab(clients=1, replicas=1) as t0:
         t0.own_origin()
         t0.netem("s", "sg", "delay 300ms")
         child = t0["r1"].spawn("iperf3", "-s", "-p", PORT, stdout=-3, stderr=-3)
@@ -30,7 +26,6 @@ def net():
             "state", "listening", "sport", "=", f":{PORT}"))
         yield t0
         t0["r1"].stop(child)
-    kernel.unload()
 
 
 def rate(net, address, reverse):

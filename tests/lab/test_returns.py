@@ -9,10 +9,10 @@ import time
 
 import pytest
 
-from wlblab import packets, web, wlb
+from wlblab import packets, web
 from wlblab.bulk import both_ways
 from wlblab.clones import (SYN_ACK, Delta, Tap, Wire, encapsulate, lab,
-                           no_checksum_offload, segment)
+                           no_checksum_offload, segment, settle)
 from wlblab.host import wait_until
 from wlblab.packets import ACK, ANSWER, RST, SYN
 
@@ -38,12 +38,7 @@ def net():
 def settled(net):
     late(net, "s", "r2", "r3")
     yield
-    net.no_netem()
-    net.wlb("cg").run("flow", "flush")
-    assert wlb.unaccounted(net.wlb("cg").stats()) == 0
-    for host in ("cg", "r1"):
-        counters = net.wlb(host).counters()
-        assert not counters["translate_failed"] and not counters["reply_failed"], host
+    settle(net)
 
 
 def late(net, *hosts):

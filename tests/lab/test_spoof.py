@@ -30,8 +30,7 @@ def net():
 
 
 @pytest.fixture(autouse=True)
-def fresh(net, family):
-    """Nobody has asked for anything yet: the replica's memory goes with its role."""
+def settled(net):
     for name in ("s", "r2", "r3"):
         net.netem(name, "sg" if name == "s" else "core", "delay 100ms")
     net.wlb("cg").run("flow", "flush")
@@ -41,7 +40,7 @@ def fresh(net, family):
 
 
 @pytest.fixture
-def spoofs(net, family, request):
+def spoofs(net):
     """Puts the roles in their place; each scenario has clients of a prefix of its own, for
     what is known of a prefix outlives a configuration."""
     def configure(via="gre", **kwargs):
@@ -63,8 +62,8 @@ def client(net, family):
         ["nodad"] if family == 6 else []))
     gateway = net.address["c1", family]
     net["cg"].run("ip", six, "route", "add", prefix, "via", gateway)
-    for host, via in (("core", {4: "10.9.1.1", 6: "2001:db8:9:1::1"}),):
-        net[host].run("ip", six, "route", "add", prefix, "via", via[family])
+    net["core"].run("ip", six, "route", "add", prefix, "via",
+                    {4: "10.9.1.1", 6: "2001:db8:9:1::1"}[family])
     default = net["c1"].out("ip", six, "route", "show", "default").split()
     net["c1"].run("ip", six, "route", "replace", *default[:5], "src", address)
     yield address

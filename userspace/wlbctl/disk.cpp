@@ -68,4 +68,15 @@ Status write_file(const std::string &path, const std::string &text, mode_t mode)
     return Done{};
 }
 
+int write_out(Context &context, const Options &options, const std::string &text, mode_t mode)
+{
+    if (!options.has("FILE")) {
+        context.out << text;
+        return done;
+    }
+    if (const auto status = write_file(options.text("FILE"), text, mode); !status)
+        return refuse(context, status.error());
+    return done;
+}
+
 } // namespace wlb::cli

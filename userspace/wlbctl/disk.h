@@ -7,11 +7,14 @@
 #include <string>
 
 #include "wlb/result.h"
+#include "wlbctl/options.h"
 
 namespace wlb::cli {
 
 Result<std::string> read_file(const std::string &path);
 // By way of a new file: a full disk must not cost the old one.
 Status write_file(const std::string &path, const std::string &text, mode_t mode);
+// To the FILE of the command line, else to standard output; returns the exit status.
+int write_out(Context &context, const Options &options, const std::string &text, mode_t mode);
 
 } // namespace wlb::cli

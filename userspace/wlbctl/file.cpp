@@ -101,14 +101,7 @@ int save(Context &context, const Command &command, const Args &args)
     const auto running = (*kernel)->read_config();
     if (!running)
         return refuse(context, running.error());
-    const auto text = to_toml(running->config);
-    if (!options.has("FILE")) {
-        context.out << text;
-        return done;
-    }
-    if (const auto status = write_file(options.text("FILE"), text, 0644); !status)
-        return refuse(context, status.error());
-    return done;
+    return write_out(context, options, to_toml(running->config), 0644);
 }
 
 int defaults(Context &context, const Command &command, const Args &args)

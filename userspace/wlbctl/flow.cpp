@@ -97,14 +97,7 @@ int save(Context &context, const Command &command, const Args &args)
     const auto text = read_table(**kernel);
     if (!text)
         return refuse(context, text.error());
-    if (!options.has("FILE")) {
-        context.out << *text;
-        return done;
-    }
-    // It names clients.
-    if (const auto status = write_file(options.text("FILE"), *text, 0600); !status)
-        return refuse(context, status.error());
-    return done;
+    return write_out(context, options, *text, 0600); // it names clients
 }
 
 // Why flows were refused, each reason once.

@@ -58,6 +58,16 @@ def lab(**options):
         kernel.unload()
 
 
+def settle(net):
+    """The end of a scenario in which r1 may have won: no delays, no flows, nothing lost."""
+    net.no_netem()
+    net.wlb("cg").run("flow", "flush")
+    assert unaccounted(net.wlb("cg").stats()) == 0
+    for host in ("cg", "r1"):
+        counters = net.wlb(host).counters()
+        assert not counters["translate_failed"] and not counters["reply_failed"], host
+
+
 def tag(state=PERMITTED, offers=OFFER_NAT | OFFER_GRE, nonce=0x1234):
     return struct.pack("!BBHBBH", 253, 8, EXID, 1 << 4 | state, offers, nonce)
 

@@ -71,8 +71,8 @@ def untracked(host):
     host.run("nft", "-f", "-", stdin=_UNTRACKED)
 
 
-def refused(host):
-    """{counter: packets that it has dropped}, {} if none."""
+def counted(host):
+    """{counter of its rules: packets}; those that are 0 are left out."""
     listed = json.loads(host.out("nft", "-j", "list", "counters", "table", "inet", "wall"))
     counters = [item["counter"] for item in listed["nftables"] if "counter" in item]
     return {c["name"]: c["packets"] for c in counters if c["packets"]}
