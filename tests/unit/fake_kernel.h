@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 
@@ -27,6 +28,8 @@ struct FakeState {
     FlowFilter filter;
     std::vector<Flow> restored;
     std::function<std::optional<Error>(const Flow &)> refuse_flow;
+    RunningGroups groups;
+    std::vector<RunningAssignment> assignments;
     int interrupt = 0; // a signal that comes while races are watched
     std::vector<std::string> busy_calls;
 };
@@ -100,6 +103,46 @@ public:
     Result<Stats> read_stats() override { return state_.stats; }
     Result<std::vector<RaceRecord>> read_races() override { return state_.races; }
 
+    Status set_groups(const RedirectGroups &groups) override
+    {
+        if (state_.refusal)
+            return *state_.refusal;
+        state_.groups = {groups.check_all, {}};
+        for (const auto &group : groups.groups)
+            state_.groups.groups.push_back({group, {}});
+        std::erase_if(state_.assignments,
+                      [&](const auto &running) { return !has_group(running.assignment.group); });
+        return Done{};
+    }
+
+    Result<RunningGroups> read_groups() override { return state_.groups; }
+
+    Status set_assignment(const RedirectAssignment &assignment) override
+    {
+        if (const auto status = clear_assignment(assignment.group, assignment.ipv6); !status)
+            return status;
+        state_.assignments.push_back(
+            {assignment, std::vector<MemberCounters>(assignment.members.size())});
+        return Done{};
+    }
+
+    Status clear_assignment(const std::string &group, bool ipv6) override
+    {
+        if (state_.refusal)
+            return *state_.refusal;
+        if (!has_group(group))
+            return Error{"No such file or directory", ENOENT};
+        std::erase_if(state_.assignments, [&](const auto &running) {
+            return running.assignment.group == group && running.assignment.ipv6 == ipv6;
+        });
+        return Done{};
+    }
+
+    Result<std::vector<RunningAssignment>> read_assignments() override
+    {
+        return state_.assignments;
+    }
+
     Status watch_races(int stop_fd, const std::function<bool(const RaceRecord &)> &take,
                        const std::function<void()> &lost) override
     {
@@ -117,6 +160,12 @@ public:
     }
 
 private:
+    [[nodiscard]] bool has_group(const std::string &name) const
+    {
+        return std::any_of(state_.groups.groups.begin(), state_.groups.groups.end(),
+                           [&](const auto &running) { return running.group.name == name; });
+    }
+
     FakeState &state_;
 };
 

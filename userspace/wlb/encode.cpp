@@ -7,79 +7,13 @@
 #include <functional>
 
 #include "wlb/message.h"
+#include "wlb/writer.h"
 
 namespace wlb {
 
 namespace {
 
-// Adds attributes until one does not fit; libnl's messages do not grow.
-class Writer {
-public:
-    explicit Writer(nl_msg *message) : message_(message) {}
-
-    void u8(int type, std::uint8_t value) { keep(nla_put_u8(message_, type, value)); }
-    void u16(int type, std::uint16_t value) { keep(nla_put_u16(message_, type, value)); }
-    void u32(int type, std::int64_t value)
-    {
-        keep(nla_put_u32(message_, type, static_cast<std::uint32_t>(value)));
-    }
-    void flag(int type) { keep(nla_put_flag(message_, type)); }
-    void string(int type, const std::string &value)
-    {
-        keep(nla_put_string(message_, type, value.c_str()));
-    }
-    void address(int type, const Address &value)
-    {
-        keep(nla_put(message_, type, value.size(), value.data()));
-    }
-    void ports(int type, const std::vector<std::uint16_t> &ports)
-    {
-        keep(nla_put(message_, type, static_cast<int>(ports.size() * sizeof(ports[0])),
-                     ports.data()));
-    }
-    void prefix(int type, const Prefix &prefix)
-    {
-        nest(type, [&] {
-            address(WLB_PREFIX_A_ADDRESS, prefix.address);
-            u8(WLB_PREFIX_A_LENGTH, prefix.length);
-        });
-    }
-    template <class Fill> void nest(int type, Fill fill)
-    {
-        auto *const start = nla_nest_start(message_, type | NLA_F_NESTED);
-        if (start == nullptr) {
-            full_ = true;
-            return;
-        }
-        fill();
-        keep(nla_nest_end(message_, start));
-    }
-    [[nodiscard]] bool full() const { return full_; }
-
-private:
-    void keep(int error) { full_ = full_ || error < 0; }
-
-    nl_msg *message_;
-    bool full_ = false;
-};
-
 constexpr std::size_t largest_message = std::size_t{64} << 20;
-
-Result<Message> build(int family, std::uint8_t command, int flags,
-                      const std::function<void(Writer &)> &fill)
-{
-    for (std::size_t size = 4096; size <= largest_message; size *= 2) {
-        Message message(nlmsg_alloc_size(size));
-        if (!message || genlmsg_put(message.get(), NL_AUTO_PORT, NL_AUTO_SEQ, family, 0, flags,
-                                    command, WLB_GENL_VERSION) == nullptr)
-            return Error{"out of memory", ENOMEM};
-        Writer writer(message.get());
-        fill(writer);
-        if (!writer.full())
-            return message;
-    }
-    return Error{"the request is too large", EMSGSIZE};
-}
 
 void put(Writer &out, const ClientGateway &gateway)
 {
@@ -164,15 +98,31 @@ void put(Writer &out, const Served &served)
 
 } // namespace
 
+Result<Message> build_request(int family, std::uint8_t command, int flags,
+                              const std::function<void(Writer &)> &fill)
+{
+    for (std::size_t size = 4096; size <= largest_message; size *= 2) {
+        Message message(nlmsg_alloc_size(size));
+        if (!message || genlmsg_put(message.get(), NL_AUTO_PORT, NL_AUTO_SEQ, family, 0, flags,
+                                    command, WLB_GENL_VERSION) == nullptr)
+            return Error{"out of memory", ENOMEM};
+        Writer writer(message.get());
+        fill(writer);
+        if (!writer.full())
+            return message;
+    }
+    return Error{"the request is too large", EMSGSIZE};
+}
+
 Result<Message> make_request(int family, std::uint8_t command, int flags)
 {
-    return build(family, command, flags, [](Writer &) {});
+    return build_request(family, command, flags, [](Writer &) {});
 }
 
 Result<Message> encode_config(int family, const Config &config, std::uint32_t roles,
                               std::optional<std::uint32_t> generation)
 {
-    return build(family, WLB_CMD_CONF_SET, 0, [&](Writer &out) {
+    return build_request(family, WLB_CMD_CONF_SET, 0, [&](Writer &out) {
         out.u32(WLB_A_ROLES, roles);
         if (generation)
             out.u32(WLB_A_GENERATION, *generation);
@@ -193,7 +143,7 @@ Result<Message> encode_config(int family, const Config &config, std::uint32_t ro
 
 Result<Message> encode_busy(int family, bool busy, const std::optional<std::string> &name)
 {
-    return build(family, WLB_CMD_BUSY_SET, 0, [&](Writer &out) {
+    return build_request(family, WLB_CMD_BUSY_SET, 0, [&](Writer &out) {
         out.u8(WLB_A_BUSY, busy ? 1 : 0);
         if (name)
             out.string(WLB_A_NAME, *name);
@@ -202,7 +152,7 @@ Result<Message> encode_busy(int family, bool busy, const std::optional<std::stri
 
 Result<Message> encode_flow(int family, const Flow &flow)
 {
-    return build(family, WLB_CMD_FLOW_NEW, 0, [&](Writer &out) {
+    return build_request(family, WLB_CMD_FLOW_NEW, 0, [&](Writer &out) {
         out.nest(WLB_A_FLOW, [&] {
             out.address(WLB_FLOW_A_CLIENT, flow.tuple.client);
             out.u16(WLB_FLOW_A_CLIENT_PORT, flow.tuple.client_port);
@@ -231,7 +181,7 @@ Result<Message> encode_flow(int family, const Flow &flow)
 
 Result<Message> encode_flush(int family, const FlowFilter &filter)
 {
-    return build(family, WLB_CMD_FLOW_FLUSH, 0, [&](Writer &out) {
+    return build_request(family, WLB_CMD_FLOW_FLUSH, 0, [&](Writer &out) {
         if (!filter.client && !filter.server && !filter.winner)
             return; // no filter at all: every flow
         out.nest(WLB_A_FLOW, [&] {

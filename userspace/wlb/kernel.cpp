@@ -192,6 +192,43 @@ public:
         return races;
     }
 
+    Status set_groups(const RedirectGroups &groups) override
+    {
+        return send(encode_groups(family_, groups));
+    }
+
+    Result<RunningGroups> read_groups() override
+    {
+        RunningGroups groups;
+        const auto status = whole_dump(
+            WLB_CMD_GROUP_GET, [&] { groups = RunningGroups{}; },
+            [&](const nlmsghdr *reply) { return decode_groups(reply, groups); });
+        if (!status)
+            return status.error();
+        return groups;
+    }
+
+    Status set_assignment(const RedirectAssignment &assignment) override
+    {
+        return send(encode_assignment(family_, assignment));
+    }
+
+    Status clear_assignment(const std::string &group, bool ipv6) override
+    {
+        return send(encode_no_assignment(family_, group, ipv6));
+    }
+
+    Result<std::vector<RunningAssignment>> read_assignments() override
+    {
+        std::vector<RunningAssignment> assignments;
+        const auto status = whole_dump(
+            WLB_CMD_ASSIGN_GET, [&] { assignments.clear(); },
+            [&](const nlmsghdr *reply) { return decode_assignments(reply, assignments); });
+        if (!status)
+            return status.error();
+        return assignments;
+    }
+
     Status watch_races(int stop_fd, const std::function<bool(const RaceRecord &)> &take,
                        const std::function<void()> &lost) override;
 

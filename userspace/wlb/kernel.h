@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "wlb/config.h"
+#include "wlb/group.h"
 #include "wlb/message.h"
 #include "wlb/records.h"
 
@@ -37,6 +38,14 @@ public:
     virtual Result<std::uint32_t> flush_flows(const FlowFilter &filter) = 0;
     virtual Result<Stats> read_stats() = 0;
     virtual Result<std::vector<RaceRecord>> read_races() = 0; // sorted by id
+    // The cache router. Replaces all groups; those of the same type and id keep their
+    // assignments and counters.
+    virtual Status set_groups(const RedirectGroups &groups) = 0;
+    virtual Result<RunningGroups> read_groups() = 0;
+    // Error::code is ENOENT if there is no such group.
+    virtual Status set_assignment(const RedirectAssignment &assignment) = 0;
+    virtual Status clear_assignment(const std::string &group, bool ipv6) = 0;
+    virtual Result<std::vector<RunningAssignment>> read_assignments() = 0;
     // Until `take` returns false or `stop_fd` can be read. `lost` is called
     // when races came faster than they were taken.
     virtual Status watch_races(int stop_fd, const std::function<bool(const RaceRecord &)> &take,

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "wlb/config.h"
+#include "wlb/group.h"
 #include "wlb/records.h"
 
 namespace wlb {
@@ -38,12 +39,20 @@ Result<Message> encode_busy(int family, bool busy, const std::optional<std::stri
 Result<Message> encode_flow(int family, const Flow &flow); // to put it back
 Result<Message> encode_flush(int family, const FlowFilter &filter);
 
+Result<Message> encode_groups(int family, const RedirectGroups &groups);
+Result<Message> encode_assignment(int family, const RedirectAssignment &assignment);
+// None for that group and family.
+Result<Message> encode_no_assignment(int family, const std::string &group, bool ipv6);
+
 // Adds what one message of a configuration dump carries.
 Status decode_config(const nlmsghdr *message, Running &running);
 Result<Flow> decode_flow(const nlmsghdr *message);
 Result<RaceRecord> decode_race(const nlmsghdr *message);
 Result<Stats> decode_stats(const nlmsghdr *message);
 Result<std::uint32_t> decode_count(const nlmsghdr *message);
+// Add what one message of these dumps carries.
+Status decode_groups(const nlmsghdr *message, RunningGroups &groups);
+Status decode_assignments(const nlmsghdr *message, std::vector<RunningAssignment> &assignments);
 
 // What a NLMSG_ERROR says: the errno's text and, if the kernel gave them, the
 // sentence and the attribute of the extended ack, named after `request`.

@@ -42,6 +42,20 @@
 #define WLB_MAX_DELAY_US	1000000	/* gateway to replica, one way */
 #define WLB_MAX_ANSWERS		8	/* remembered per race */
 
+#define WLB_MAX_GROUPS		256	/* of a cache router */
+#define WLB_MAX_INTERFACES	64	/* names in all groups together */
+#define WLB_MAX_RULES		512	/* of one redirect list */
+#define WLB_MAX_CACHES		32	/* of one group and family */
+#define WLB_MAX_MASKS		64	/* of one assignment */
+#define WLB_MAX_MASK_BITS	32	/* of one mask */
+#define WLB_MAX_VALUES		65536	/* of one assignment's masks together */
+#define WLB_MAX_DRAIN		86400	/* s */
+#define WLB_MAX_STATE		4096	/* bytes */
+#define WLB_BUCKETS		256
+#define WLB_BUCKET_NONE		0xff	/* no cache has it */
+#define WLB_BUCKET_ALT		0x80	/* take the alternative bucket's cache */
+#define WLB_WCCP_PORTS_LEN	8	/* ports of a service */
+
 enum wlb_cmd {
 	WLB_CMD_UNSPEC,
 	/*
@@ -87,6 +101,34 @@ enum wlb_cmd {
 	 * of these addresses and ports), ENOMEM.
 	 */
 	WLB_CMD_FLOW_NEW,
+	/*
+	 * The cache router, WLB_ROLE_CACHE_ROUTER, is a daemon's: it is no part of
+	 * CONF_SET and CONF_GET, and has this generation of its own.
+	 * WLB_A_ROUTER and any number of WLB_A_GROUP replace all groups at once;
+	 * no group: the role is off. A group of the same service type and id as
+	 * before keeps its assignments and counters, under whatever name. Errors:
+	 * EINVAL (see extended ack), ENOMEM, EPERM.
+	 */
+	WLB_CMD_GROUP_SET,
+	/*
+	 * Dump. First message: WLB_A_ROUTER. Then one WLB_A_GROUP per message
+	 * with its counters, in the order in which they were given.
+	 */
+	WLB_CMD_GROUP_GET,
+	/*
+	 * Which cache of a group has which packets: WLB_A_NAME of the group,
+	 * WLB_A_FAMILY and WLB_A_ASSIGNMENT, of method mask with any number of
+	 * WLB_A_VALUES; swapped in at once. Without WLB_A_ASSIGNMENT the group is
+	 * idle for that family. Errors: ENOENT (no such group), EINVAL, ENOMEM.
+	 */
+	WLB_CMD_ASSIGN_SET,
+	/*
+	 * Dump of the assignments, each as ASSIGN_SET would carry it, with the
+	 * members' counters: a message with WLB_A_NAME, WLB_A_FAMILY and
+	 * WLB_A_ASSIGNMENT, then messages with WLB_A_NAME, WLB_A_FAMILY and
+	 * WLB_A_VALUES until there are no more.
+	 */
+	WLB_CMD_ASSIGN_GET,
 
 	__WLB_CMD_MAX,
 #define WLB_CMD_MAX (__WLB_CMD_MAX - 1)
@@ -110,6 +152,14 @@ enum wlb_attr {
 	WLB_A_HELD,		/* u32, packets held for `equal` */
 	WLB_A_RACE,		/* nest, enum wlb_race_attr */
 	WLB_A_PAD,
+	WLB_A_ROUTER,		/* nest, enum wlb_router_attr */
+	WLB_A_GROUP,		/* nest, enum wlb_group_attr; repeats */
+	WLB_A_FAMILY,		/* u8, AF_INET or AF_INET6 */
+	WLB_A_ASSIGNMENT,	/* nest, enum wlb_assign_attr */
+	WLB_A_VALUES,		/* array of struct wlb_value; repeats, ascending by
+				 * set, then number, each pair once, at most
+				 * WLB_MAX_VALUES in all
+				 */
 
 	__WLB_A_MAX,
 #define WLB_A_MAX (__WLB_A_MAX - 1)
@@ -120,6 +170,8 @@ enum wlb_attr {
 #define WLB_ROLE_REPLICA	(1U << 2)	/* FIG 4A, 4B, 4C */
 #define WLB_ROLE_ALL		(WLB_ROLE_CLIENT_GATEWAY | \
 				 WLB_ROLE_SERVER_GATEWAY | WLB_ROLE_REPLICA)
+/* not in WLB_A_ROLES: see WLB_CMD_GROUP_SET */
+#define WLB_ROLE_CACHE_ROUTER	(1U << 3)
 
 /* Settings of the client gateway. Absent ones take the default. */
 enum wlb_cg_attr {
@@ -375,6 +427,208 @@ enum wlb_answer_attr {
 };
 
 /*
+ * The cache router: the data plane of WCCP version 2. D01 is
+ * draft-wilson-wrec-wccp-v2-03, R1 is draft-mclaggan-wccp-v2rev1-00.
+ *
+ * A packet is tried against the groups whose interface it came in by
+ * (WLB_GROUP_A_IN) or goes out by (_OUT), the highest WLB_ASSIGN_A_PRIORITY
+ * first, among equals standard services before dynamic ones and then the lower
+ * id. The first whose service it belongs to has it; but a group is passed over if
+ * the packet came in by its WLB_GROUP_A_EXCLUDE, comes from or goes to one of its
+ * caches, or has the source MAC address of one that returns by L2. Packets that
+ * are no host's, to or from the router itself, multicast, broadcast, link-local,
+ * of TTL 1, or returned by a cache in GRE are never redirected.
+ */
+
+enum wlb_router_attr {
+	WLB_ROUTER_A_UNSPEC,
+	WLB_ROUTER_A_CHECK_ALL,	/* flag: what a redirect list denies is tried
+				 * against the next group; else it is forwarded
+				 */
+
+	__WLB_ROUTER_A_MAX,
+#define WLB_ROUTER_A_MAX (__WLB_ROUTER_A_MAX - 1)
+};
+
+/* One service group, as the administrator wants it. */
+enum wlb_group_attr {
+	WLB_GROUP_A_UNSPEC,
+	WLB_GROUP_A_NAME,	/* string, WLB_NAME_LEN, unique */
+	WLB_GROUP_A_TYPE,	/* u8, enum wlb_group_type; with ID unique */
+	WLB_GROUP_A_ID,		/* u8 */
+	WLB_GROUP_A_IN,		/* string, interface name; repeats: what comes in
+				 * by it is redirected. A name need not exist yet
+				 */
+	WLB_GROUP_A_OUT,	/* string, repeats: what goes out by it is */
+	WLB_GROUP_A_EXCLUDE,	/* string, repeats: what came in by it is not, by
+				 * this group
+				 */
+	WLB_GROUP_A_RULE,	/* nest, enum wlb_rule_attr; repeats, at most
+				 * WLB_MAX_RULES: the redirect list. The first rule
+				 * that matches decides, none denies; no rule at
+				 * all: every packet is permitted
+				 */
+	WLB_GROUP_A_CLOSED,	/* flag: packets of the service that no cache can be
+				 * given are dropped; else they are forwarded
+				 */
+	WLB_GROUP_A_HOOK,	/* u8, enum wlb_group_hook, default prerouting */
+	WLB_GROUP_A_SOURCE4,	/* address, 4 bytes: outer source of GRE; default:
+				 * the router's own by its routing table
+				 */
+	WLB_GROUP_A_SOURCE6,	/* address, 16 bytes */
+	WLB_GROUP_A_DRAIN,	/* u32 s, 0..WLB_MAX_DRAIN, default 0: for as long
+				 * after a reassignment TCP flows from before stay
+				 * with their cache if that is still a member
+				 */
+	WLB_GROUP_A_STATS,	/* nest of u64, attribute type = enum
+				 * wlb_group_stat + 1; read only
+				 */
+
+	__WLB_GROUP_A_MAX,
+#define WLB_GROUP_A_MAX (__WLB_GROUP_A_MAX - 1)
+};
+
+enum wlb_group_type {
+	WLB_GROUP_STANDARD,
+	WLB_GROUP_DYNAMIC,
+	__WLB_GROUP_TYPE_MAX,
+};
+
+/* Where what comes in by WLB_GROUP_A_IN is taken. */
+enum wlb_group_hook {
+	WLB_HOOK_PREROUTING,	/* before routing, connection tracking and the
+				 * forward chain's rules: none of them sees it
+				 */
+	WLB_HOOK_FORWARD,	/* behind the forward chain's rules and source NAT,
+				 * as what goes out by WLB_GROUP_A_OUT
+				 */
+	__WLB_HOOK_MAX,
+};
+
+/* A rule without prefixes matches every packet, else those of their family. */
+enum wlb_rule_attr {
+	WLB_RULE_A_UNSPEC,
+	WLB_RULE_A_DENY,	/* flag; else it permits */
+	WLB_RULE_A_SOURCE,	/* nest, enum wlb_prefix_attr; default any */
+	WLB_RULE_A_DESTINATION,	/* nest, enum wlb_prefix_attr; default any */
+
+	__WLB_RULE_A_MAX,
+#define WLB_RULE_A_MAX (__WLB_RULE_A_MAX - 1)
+};
+
+/*
+ * What the caches of a group have agreed upon. The service's words and METHOD are
+ * required; BUCKETS too for the method hash.
+ */
+enum wlb_assign_attr {
+	WLB_ASSIGN_A_UNSPEC,
+	/* the service: D01 5.6.2. Of standard service 0 what it means is given */
+	WLB_ASSIGN_A_PRIORITY,	/* u8 */
+	WLB_ASSIGN_A_PROTOCOL,	/* u8, 0: every one, unless FLAGS say otherwise */
+	WLB_ASSIGN_A_FLAGS,	/* u32, as on the wire */
+	WLB_ASSIGN_A_PORTS,	/* u16[WLB_WCCP_PORTS_LEN], the first 0 ends them */
+	WLB_ASSIGN_A_METHOD,	/* u8, enum wlb_assign_method */
+	WLB_ASSIGN_A_MEMBER,	/* nest, enum wlb_member_attr; repeats, at most
+				 * WLB_MAX_CACHES, counted from 0; may be none
+				 */
+	WLB_ASSIGN_A_BUCKETS,	/* u8[WLB_BUCKETS], method hash only: a member,
+				 * maybe with WLB_BUCKET_ALT, or WLB_BUCKET_NONE
+				 */
+	WLB_ASSIGN_A_MASK,	/* nest, enum wlb_mask_attr; repeats, at most
+				 * WLB_MAX_MASKS, method mask only; tried in order,
+				 * the first that has the packet's value decides
+				 */
+	/* not interpreted: for a daemon that starts anew */
+	WLB_ASSIGN_A_KEY_ADDRESS,	/* address */
+	WLB_ASSIGN_A_KEY_NUMBER,	/* u32 */
+	WLB_ASSIGN_A_CHANGE_NUMBER,	/* u32 */
+	WLB_ASSIGN_A_STATE,	/* at most WLB_MAX_STATE bytes */
+
+	__WLB_ASSIGN_A_MAX,
+#define WLB_ASSIGN_A_MAX (__WLB_ASSIGN_A_MAX - 1)
+};
+
+enum wlb_assign_method {
+	WLB_ASSIGN_HASH,	/* R1 3.11.1 */
+	WLB_ASSIGN_MASK,	/* R1 3.11.2, and alternate masks by their numbers */
+	__WLB_ASSIGN_MAX,
+};
+
+/* A cache. One that stays a member keeps its counters. */
+enum wlb_member_attr {
+	WLB_MEMBER_A_UNSPEC,
+	WLB_MEMBER_A_ADDRESS,	/* address of WLB_A_FAMILY, unique in the group */
+	WLB_MEMBER_A_FORWARD,	/* u8, enum wlb_forward: router to cache */
+	WLB_MEMBER_A_RETURN,	/* u8, enum wlb_forward: cache to router */
+	/* read only */
+	WLB_MEMBER_A_PACKETS,	/* u64, redirected */
+	WLB_MEMBER_A_BYTES,	/* u64, redirected, without outer headers */
+	WLB_MEMBER_A_RETURNED,	/* u64, packets returned in GRE */
+	WLB_MEMBER_A_PAD,
+
+	__WLB_MEMBER_A_MAX,
+#define WLB_MEMBER_A_MAX (__WLB_MEMBER_A_MAX - 1)
+};
+
+enum wlb_forward {
+	WLB_FORWARD_GRE,	/* protocol type 0x883E and a redirect header */
+	WLB_FORWARD_L2,		/* its MAC address: on a network of the router's */
+	__WLB_FORWARD_MAX,
+};
+
+/* At most WLB_MAX_MASK_BITS set bits in all. Absent: none of that field. */
+enum wlb_mask_attr {
+	WLB_MASK_A_UNSPEC,
+	WLB_MASK_A_SRC,		/* 4 or 16 bytes, as WLB_A_FAMILY says */
+	WLB_MASK_A_DST,		/* the same */
+	WLB_MASK_A_SPORT,	/* u16 */
+	WLB_MASK_A_DPORT,	/* u16 */
+
+	__WLB_MASK_A_MAX,
+#define WLB_MASK_A_MAX (__WLB_MASK_A_MAX - 1)
+};
+
+/*
+ * One value of a mask and the cache that has it. The value's number is its value
+ * sequence number (R1 7): the bits that the mask selects side by side, the
+ * lowest from the lowest bit of the destination port on over source port and
+ * destination address to the highest bit of the source address.
+ */
+struct wlb_value {
+	__u32 number;
+	__u8 mask;		/* which WLB_ASSIGN_A_MASK, counted from 0 */
+	__u8 member;		/* which WLB_ASSIGN_A_MEMBER */
+	__u16 pad;		/* 0 */
+};
+
+/*
+ * Counters of a group, both families together: X(name, what one count means).
+ * Each has its twin redirect_name among WLB_STATS, in the same order.
+ */
+#define WLB_GROUP_STATS(X) \
+	X(gre, "packets redirected by GRE") \
+	X(l2, "packets redirected by L2") \
+	X(unassigned, "packets that no cache is assigned, forwarded") \
+	X(closed, "packets dropped: no cache for them, closed service") \
+	X(denied, "packets left alone: the redirect list denies") \
+	X(exempt, "packets left alone: by an excluded interface, from or to a cache") \
+	X(too_big, "packets too big for the way to the cache, their sender told") \
+	X(no_route, "packets not redirected: no route to the cache") \
+	X(not_adjacent, "packets not redirected: L2, but the cache is behind a router") \
+	X(no_neighbour, "packets not redirected: L2, and the cache does not answer") \
+	X(failed, "packets lost on the way to the cache: no memory") \
+	X(returned, "packets returned by caches, forwarded") \
+	X(kept, "packets of flows from before a reassignment, to their old cache") \
+	X(drain_full, "buckets reassigned at once: too many new flows")
+
+enum wlb_group_stat {
+#define WLB_GROUP_STAT_ENUM(name, text) WLB_GROUP_STAT_##name,
+	WLB_GROUP_STATS(WLB_GROUP_STAT_ENUM)
+#undef WLB_GROUP_STAT_ENUM
+	__WLB_GROUP_STAT_MAX,
+};
+
+/*
  * Counters, per network namespace, never reset: X(name, what one count means).
  * races: syn_tagged = race_won_replica + race_won_server + race_unanswered +
  * race_refused + race_evicted + race_replaced + race_flushed + (WLB_A_RACING).
@@ -472,7 +726,27 @@ enum wlb_answer_attr {
 	X(probe_passed, "probes of the spoofed path that came back") \
 	X(spoof_lost, "connections whose spoofed packets do not arrive: encapsulated") \
 	/* client gateway, again */ \
-	X(flow_restored, "flows put back by request")
+	X(flow_restored, "flows put back by request") \
+	/* cache router; the first as in WLB_GROUP_STATS */ \
+	X(redirect_gre, "packets redirected by GRE") \
+	X(redirect_l2, "packets redirected by L2") \
+	X(redirect_unassigned, "packets that no cache is assigned, forwarded") \
+	X(redirect_closed, "packets dropped: no cache for them, closed service") \
+	X(redirect_denied, "packets left alone: a redirect list denies") \
+	X(redirect_exempt, "packets left alone: by an excluded interface, from or to a cache") \
+	X(redirect_too_big, "packets too big for the way to the cache, their sender told") \
+	X(redirect_no_route, "packets not redirected: no route to the cache") \
+	X(redirect_not_adjacent, "packets not redirected: L2, but the cache is behind a router") \
+	X(redirect_no_neighbour, "packets not redirected: L2, and the cache does not answer") \
+	X(redirect_failed, "packets lost on the way to the cache: no memory") \
+	X(redirect_returned, "packets returned by caches, forwarded") \
+	X(redirect_kept, "packets of flows from before a reassignment, to their old cache") \
+	X(redirect_drain_full, "buckets reassigned at once: too many new flows") \
+	X(redirect_malformed, "packets left alone: shorter than they say") \
+	X(return_stranger, "packets returned by nobody who is a cache, dropped") \
+	X(return_malformed, "packets returned by caches dropped: truncated or broken") \
+	X(return_congested, "packets returned dropped: marked outside (RFC 6040)") \
+	X(redirect_icmp, "ICMP errors about redirected packets, taken to heart")
 
 enum wlb_stat {
 #define WLB_STAT_ENUM(name, text) WLB_STAT_##name,
