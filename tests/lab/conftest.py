@@ -19,18 +19,22 @@ def pytest_configure():
 
 
 def pytest_collection_modifyitems(config, items):
-    """WLB_HALF=0 or 1: of each scenario's cases every other one, here the first, there the
-    second, so that two machines run them all; one that has a single case runs in both."""
-    half = os.environ.get("WLB_HALF", "")
-    if not half:
-        return
+    """WLB_PART=k/n: of each scenario's cases every n-th from the k-th on, so that n machines
+    run them all. One that has a single case runs in each, or in every other if n > 2."""
+    part, _, of = os.environ.get("WLB_PART", "0/1").partition("/")
+    part, of = int(part), int(of)
     cases = collections.defaultdict(list)
     for item in items:
         cases[item.nodeid.partition("[")[0]].append(item)
-    dropped = {case for name, group in cases.items() if len(group) > 1
-               for case in group[(zlib.crc32(name.encode()) + int(half)) % 2::2]}
-    config.hook.pytest_deselected(items=list(dropped))
-    items[:] = [item for item in items if item not in dropped]
+    kept = set()
+    for name, group in cases.items():
+        shift = zlib.crc32(name.encode()) + part
+        if len(group) > 1:
+            kept.update(group[shift % of::of] or group[:1])
+        elif of <= 2 or shift % 2:
+            kept.update(group)
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = [item for item in items if item in kept]
 
 
 @pytest.fixture(autouse=True)

@@ -42,13 +42,16 @@ bool Address::is_host() const
     if (!is_ipv6()) {
         const bool broadcast =
             std::all_of(bytes_.begin(), bytes_.begin() + 4, [](auto byte) { return byte == 0xff; });
-        const bool multicast = (bytes_[0] & 0xf0) == 0xe0;
-        return bytes_[0] != 0 && !multicast && !broadcast;
+        return bytes_[0] != 0 && !is_multicast() && !broadcast;
     }
     in6_addr address{};
     std::copy(bytes_.begin(), bytes_.end(), std::begin(address.s6_addr));
-    return !IN6_IS_ADDR_UNSPECIFIED(&address) && !IN6_IS_ADDR_MULTICAST(&address) &&
-           !IN6_IS_ADDR_V4MAPPED(&address);
+    return !IN6_IS_ADDR_UNSPECIFIED(&address) && !is_multicast() && !IN6_IS_ADDR_V4MAPPED(&address);
+}
+
+bool Address::is_multicast() const
+{
+    return is_ipv6() ? bytes_[0] == 0xff : (bytes_[0] & 0xf0) == 0xe0;
 }
 
 Address Address::network(unsigned length) const

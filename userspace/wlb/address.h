@@ -31,6 +31,7 @@ public:
     [[nodiscard]] std::string text() const;
     // One host's: not unspecified, multicast, broadcast or IPv4 in IPv6.
     [[nodiscard]] bool is_host() const;
+    [[nodiscard]] bool is_multicast() const;
     // The address with every bit past `length` zero.
     [[nodiscard]] Address network(unsigned length) const;
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "wlb/address.h"
+#include "wlb/cache_router.h"
 #include "wlb/duration.h"
 
 namespace wlb {
@@ -105,6 +106,7 @@ struct Config {
     ClientGateway client_gateway;
     std::vector<Origin> origins;
     std::vector<Served> served;
+    CacheRouter cache_router; // wlb-routerd's, not the kernel's: as read from a file
 
     bool operator==(const Config &) const = default;
 };

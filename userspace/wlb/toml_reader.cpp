@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "wlb/toml_reader.h"
 
-#include "wlb/toml_walk.h"
+#include "wlb/toml_cache_router.h"
 #include "wlb/validate.h"
 
 namespace wlb {
@@ -12,7 +12,7 @@ class ConfigReader : private TomlWalk {
 public:
     ParsedConfig run(const toml::table &root)
     {
-        keys(root, "", {"client-gateway", "server-gateway", "replica"});
+        keys(root, "", {"client-gateway", "server-gateway", "replica", "cache-router"});
         if (const auto *table = role(root, "client-gateway"))
             client_gateway(*table);
         if (const auto *table = role(root, "server-gateway")) {
@@ -25,6 +25,8 @@ public:
             each(*table, "replica", "origin",
                  [this](const auto &entry, const auto &path) { served(entry, path); });
         }
+        if (const auto *table = role(root, "cache-router"))
+            read_cache_router(*this, *table, parsed_.config.cache_router);
         for (const auto &problem : validate(parsed_.config))
             if (!has_failed(problem.path))
                 complain(locate(problem.path), problem.message);
@@ -47,35 +49,16 @@ private:
         keys(
             table, path,
             {"inside", "max-flows", "client-quota", "returns", "conntrack", "timeouts", "service"});
-        list(table, path, "inside", gateway.inside, "a list of interface names", false,
-             [&](const toml::node &entry, const std::string &item_path) {
-                 if (const auto name = string(entry, item_path))
-                     gateway.inside.push_back(*name);
-             });
+        strings(table, path, "inside", "a list of interface names", gateway.inside);
         integer(table, path, "max-flows", gateway.max_flows);
         integer(table, path, "client-quota", gateway.client_quota);
-        returns(table, path, gateway.returns);
+        set_of(table, path, "returns", "a list of return modes", &parse_return, gateway.returns);
         std::optional<Conntrack> conntrack;
         value(table, path, "conntrack", &parse_conntrack, conntrack);
         gateway.conntrack = conntrack.value_or(gateway.conntrack);
         timeouts(table, path, gateway.timeouts);
         each(table, path, "service",
              [this](const auto &entry, const auto &entry_path) { service(entry, entry_path); });
-    }
-
-    void returns(const toml::table &table, const std::string &path, std::set<Return> &target)
-    {
-        if (table.get("returns") == nullptr)
-            return;
-        std::vector<Return> modes;
-        texts(table, path, "returns", "a list of return modes", false, &parse_return, modes);
-        target.clear();
-        for (std::size_t i = 0; i < modes.size(); ++i) {
-            const auto item_path = path + ".returns[" + std::to_string(i) + "]";
-            if (!target.insert(modes[i]).second)
-                complain(locate(item_path),
-                         item_path + ": \"" + name_of(modes[i]) + "\" is given twice");
-        }
     }
 
     void timeouts(const toml::table &table, const std::string &parent, Timeouts &target)
@@ -106,16 +89,8 @@ private:
         keys(table, path, {"name", "ports", "replicas", "never", "sticky"});
         string(table, path, "name", service.name);
         ports(table, path, service.ports, &service.all_ports);
-        const auto *replicas = table.get("replicas");
-        if (replicas != nullptr && replicas->is_string()) {
-            note(path + ".replicas", *replicas);
-            service.any_replica = replicas->as_string()->get() == "any";
-            if (!service.any_replica)
-                fail(path + ".replicas", *replicas, "must be a list of prefixes, or \"any\"");
-        } else {
-            texts(table, path, "replicas", "a list of prefixes, or \"any\"", false, &Prefix::parse,
-                  service.replicas);
-        }
+        texts_or_any(table, path, "replicas", "a list of prefixes", &Prefix::parse,
+                     service.replicas, service.any_replica);
         texts(table, path, "never", "a list of prefixes", false, &Prefix::parse, service.never);
         whole_seconds(table, path, "sticky", service.sticky);
     }

@@ -184,6 +184,16 @@ void TomlWalk::string(const toml::table &table, const std::string &path, std::st
         target = string(*node, path + "." + std::string(key)).value_or("");
 }
 
+void TomlWalk::strings(const toml::table &table, const std::string &path, std::string_view key,
+                       const std::string &wanted, std::vector<std::string> &target)
+{
+    list(table, path, key, target, wanted, false,
+         [&](const toml::node &entry, const std::string &item_path) {
+             if (const auto text = string(entry, item_path))
+                 target.push_back(*text);
+         });
+}
+
 void TomlWalk::integer(const toml::table &table, const std::string &path, std::string_view key,
                        std::int64_t &target)
 {

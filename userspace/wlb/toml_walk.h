@@ -120,6 +120,45 @@ public:
              });
     }
 
+    // A list, or the word "any" in its place.
+    template <class T>
+    void texts_or_any(const toml::table &table, const std::string &path, std::string_view key,
+                      const std::string &wanted, Result<T> (*parse)(std::string_view),
+                      std::vector<T> &target, bool &any)
+    {
+        const auto *node = table.get(key);
+        if (node == nullptr || !node->is_string()) {
+            texts(table, path, key, wanted + ", or \"any\"", false, parse, target);
+            return;
+        }
+        const auto own_path = path + "." + std::string(key);
+        note(own_path, *node);
+        any = node->as_string()->get() == "any";
+        if (!any)
+            fail(own_path, *node, "must be " + wanted + ", or \"any\"");
+    }
+
+    // A list of names of which each may be there once.
+    template <class T>
+    void set_of(const toml::table &table, const std::string &path, std::string_view key,
+                const std::string &wanted, Result<T> (*parse)(std::string_view),
+                std::set<T> &target)
+    {
+        if (table.get(key) == nullptr)
+            return;
+        std::vector<T> values;
+        texts(table, path, key, wanted, false, parse, values);
+        target.clear();
+        for (std::size_t i = 0; i < values.size(); ++i) {
+            const auto item_path = path + "." + std::string(key) + "[" + std::to_string(i) + "]";
+            if (!target.insert(values[i]).second)
+                complain(locate(item_path),
+                         item_path + ": \"" + name_of(values[i]) + "\" is given twice");
+        }
+    }
+
+    void strings(const toml::table &table, const std::string &path, std::string_view key,
+                 const std::string &wanted, std::vector<std::string> &target);
     void whole_seconds(const toml::table &table, const std::string &path, std::string_view key,
                        seconds &target);
     void ports(const toml::table &table, const std::string &path,

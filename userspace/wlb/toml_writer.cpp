@@ -50,9 +50,14 @@ std::string ports(const std::vector<std::uint16_t> &items)
     return list(items, [](auto port) { return std::to_string(port); });
 }
 
-std::string returns(const std::set<Return> &modes)
+template <class T> std::string names(const std::set<T> &values)
 {
-    return list(modes, [](auto mode) { return quote(name_of(mode)); });
+    return list(values, [](auto value) { return quote(name_of(value)); });
+}
+
+std::string boolean(bool value)
+{
+    return value ? "true" : "false";
 }
 
 std::string servers(const std::vector<Address> &items)
@@ -107,7 +112,7 @@ std::string text(const Origin &origin)
         line("replicas", list(origin.replicas, [](const auto &replica) { return text(replica); }));
     if (origin.source)
         out += line("source", quote(origin.source->text()));
-    return out + line("strip-tag", origin.strip_tag ? "true" : "false");
+    return out + line("strip-tag", boolean(origin.strip_tag));
 }
 
 std::string text(const Served &served)
@@ -119,6 +124,103 @@ std::string text(const Served &served)
            (served.via ? line("via", quote(name_of(*served.via))) : "") +
            (served.trust_path ? line("trust-path", "true") : "") +
            line("clones-from", prefixes(served.from));
+}
+
+std::string rules(const std::vector<RedirectRule> &items)
+{
+    return list(items, [](const auto &rule) { return quote(to_text(rule)); });
+}
+
+std::string service(const ServiceId &id)
+{
+    return id.dynamic ? id.text() : quote(id.text());
+}
+
+std::string text(const CacheGroup &group)
+{
+    auto out = "\n[[cache-router.group]]\n" + line("service", service(group.service)) +
+               line("redirect-in", strings(group.redirect_in)) +
+               line("redirect-out", strings(group.redirect_out)) +
+               line("exclude-in", strings(group.exclude_in));
+    if (!group.redirect_list.empty())
+        out += line("redirect-list", rules(group.redirect_list));
+    out += line("group-list", group.any_cache ? quote("any") : prefixes(group.group_list));
+    if (!group.source.empty())
+        out += line("source", servers(group.source));
+    if (group.group_address)
+        out += line("group-address", quote(group.group_address->text())) +
+               line("group-listen", strings(group.group_listen));
+    if (!group.password_file.empty())
+        out += line("password-file", quote(group.password_file)) +
+               line("md5-compat", quote(name_of(group.md5_compat)));
+    return out + line("mode", quote(group.closed ? "closed" : "open")) +
+           line("hook", quote(name_of(group.hook))) + line("drain", duration(group.drain)) +
+           line("forwarding", names(group.forwarding)) + line("return", names(group.returning)) +
+           line("assignment", names(group.assignment)) +
+           line("version", quote(group.version_2_01 ? "2.01" : "2.00")) +
+           line("variable-timers", boolean(group.variable_timers)) +
+           line("strict-source", boolean(group.strict_source)) +
+           line("reassign-kick", boolean(group.reassign_kick)) +
+           line("assignment-fallback", duration(group.assignment_fallback)) +
+           line("squid-filler", quote(name_of(group.squid_filler))) +
+           line("bucket-format", quote(name_of(group.bucket_format)));
+}
+
+std::string defaults(const CacheGroup &group)
+{
+    const auto off = [](const char *key, const std::string &value) {
+        return "#" + line(key, value);
+    };
+    return "\n"
+           "# Role cache router: redirects service groups to caches, by WCCP; wlb-routerd's.\n"
+           "#[cache-router]\n"
+           "# a packet that a redirect list denies may be another service's\n" +
+           off("check-services-all", boolean(CacheRouter().check_services_all)) +
+           "\n"
+           "#[[cache-router.group]]\n"
+           "# required, unique: \"web-cache\" or the number of a dynamic service, 0..255\n" +
+           off("service", service(group.service)) +
+           "# interfaces: packets that come in, or would go out by them, are redirected; what "
+           "comes\n"
+           "# in by the last is not\n" +
+           off("redirect-in", strings(group.redirect_in)) +
+           off("redirect-out", strings(group.redirect_out)) +
+           off("exclude-in", strings(group.exclude_in)) +
+           "# \"[!]SOURCE[ -> DESTINATION]\", prefixes or any; the first that matches decides, "
+           "none:\n"
+           "# not redirected; absent: everything is\n"
+           "# redirect-list = [\"!10.0.0.0/8\", \"any -> 203.0.113.0/24\"]\n"
+           "# required: who may be a cache, prefixes; or \"any\"\n" +
+           off("group-list", "[\"192.0.2.0/24\"]") +
+           "# router id and outer source, at most one of each family; absent: this host's highest\n"
+           "# source = \"192.0.2.1\"\n"
+           "# multicast address of the group, and where it is heard\n"
+           "# group-address = \"224.1.1.1\"\n" +
+           off("group-listen", strings(group.group_listen)) +
+           "# its first line, 1..8 characters, signs the messages (MD5)\n"
+           "# password-file = \"/etc/wlb/wccp.key\"\n"
+           "# closed: what no cache takes is dropped\n" +
+           off("mode", quote(group.closed ? "closed" : "open")) +
+           "# forward: only what the FORWARD rules let pass is redirected\n" +
+           off("hook", quote(name_of(group.hook))) +
+           "# how long connections stay with their cache when their bucket moves\n" +
+           off("drain", duration(group.drain)) + "# what is offered to caches\n" +
+           off("forwarding", names(group.forwarding)) + off("return", names(group.returning)) +
+           off("assignment", names(group.assignment)) +
+           off("version", quote(group.version_2_01 ? "2.01" : "2.00")) +
+           off("variable-timers", boolean(group.variable_timers)) +
+           "# a cache's messages must come from the address that they name\n" +
+           off("strict-source", boolean(group.strict_source)) +
+           "# ask once a minute, if nobody assigns\n" +
+           off("reassign-kick", boolean(group.reassign_kick)) +
+           "# assign after that time, if nobody does; 0s: never\n" +
+           off("assignment-fallback", duration(group.assignment_fallback)) +
+           "# empty components that Squid 4.17 and later need: off, on or auto\n" +
+           off("squid-filler", quote(name_of(group.squid_filler))) +
+           "# the alternative hash flag of a bucket: cisco: 0x80, as everybody; draft: 0x01\n" +
+           off("bucket-format", quote(name_of(group.bucket_format))) +
+           "# squid: accept the digests of old Squids too\n" +
+           off("md5-compat", quote(name_of(group.md5_compat)));
 }
 
 } // namespace
@@ -133,7 +235,7 @@ std::string to_toml(const Config &config)
             out += line("inside", strings(gateway.inside));
         out += line("max-flows", std::to_string(gateway.max_flows)) +
                line("client-quota", std::to_string(gateway.client_quota)) +
-               line("returns", returns(gateway.returns)) +
+               line("returns", names(gateway.returns)) +
                line("conntrack", quote(name_of(gateway.conntrack))) +
                line("timeouts", timeouts(gateway.timeouts));
     }
@@ -143,6 +245,12 @@ std::string to_toml(const Config &config)
         out += text(origin);
     for (const auto &served : config.served)
         out += text(served);
+    const auto &router = config.cache_router;
+    if (!router.groups.empty())
+        out +=
+            "\n[cache-router]\n" + line("check-services-all", boolean(router.check_services_all));
+    for (const auto &group : router.groups)
+        out += text(group);
     return out;
 }
 
@@ -169,7 +277,7 @@ std::string defaults_toml()
            "# half-open flows per client (IPv6: per /64)\n" +
            off("client-quota", std::to_string(gateway.client_quota)) +
            "# how replicas' packets may come back: what is offered to them, at least one\n" +
-           off("returns", returns(gateway.returns)) +
+           off("returns", names(gateway.returns)) +
            "# what connection tracking sees of services: outside: clients and servers; notrack: "
            "nothing\n" +
            off("conntrack", quote(name_of(gateway.conntrack))) +
@@ -209,7 +317,7 @@ std::string defaults_toml()
            "# outer source of clones; absent: the gateway's own by its routing table\n"
            "# source = \"203.0.113.1\"\n"
            "# true: the server's copy loses the tag; false: its tag says \"not permitted\"\n" +
-           off("strip-tag", origin.strip_tag ? "true" : "false") +
+           off("strip-tag", boolean(origin.strip_tag)) +
            "\n"
            "# Role replica: cracks clones and answers for an origin.\n"
            "#[[replica.origin]]\n"
@@ -226,9 +334,9 @@ std::string defaults_toml()
            quote(name_of(*default_via(Return::tunnel))) +
            "\n"
            "# with spoof: from the first packet on, without a probe of the path to the client\n" +
-           off("trust-path", served.trust_path ? "true" : "false") +
+           off("trust-path", boolean(served.trust_path)) +
            "# required: the server gateways that clones may come from, prefixes\n" +
-           off("clones-from", "[\"203.0.113.1\"]");
+           off("clones-from", "[\"203.0.113.1\"]") + defaults(CacheGroup());
 }
 
 } // namespace wlb

@@ -42,6 +42,7 @@ public:
         owners_.clear();
         each("replica.origin", "replica", config_.served,
              [this](const auto &subject, const auto &served) { this->served(subject, served); });
+        cache_router(config_.cache_router);
         return std::move(problems_);
     }
 
@@ -145,7 +146,7 @@ private:
     void client_gateway(const ClientGateway &gateway)
     {
         const Subject subject{"client-gateway", "client-gateway"};
-        inside(subject, gateway.inside);
+        interfaces(subject, "inside", gateway.inside);
         range(subject, "max-flows", gateway.max_flows, 1024, 16777216);
         range(subject, "client-quota", gateway.client_quota, 1,
               std::numeric_limits<std::uint32_t>::max());
@@ -178,22 +179,23 @@ private:
                 "role is off without one; add a [[client-gateway.service]]");
     }
 
-    void inside(const Subject &subject, const std::vector<std::string> &interfaces)
+    void interfaces(const Subject &subject, const std::string &key,
+                    const std::vector<std::string> &list)
     {
-        limit(subject, "inside", interfaces, WLB_MAX_INSIDE);
+        limit(subject, key, list, WLB_MAX_INSIDE);
         std::set<std::string> seen;
-        for (std::size_t i = 0; i < interfaces.size(); ++i) {
-            const auto &name = interfaces[i];
+        for (std::size_t i = 0; i < list.size(); ++i) {
+            const auto &name = list[i];
             const auto bad = [](unsigned char c) {
                 return c <= ' ' || c == '/' || c == ':' || c == 0x7f;
             };
             if (name.empty() || name.size() >= IFNAMSIZ || name == "." || name == ".." ||
                 std::any_of(name.begin(), name.end(), bad))
-                add(subject, at("inside", i),
-                    "inside: \"" + name + "\" is not an interface name: 1.." +
+                add(subject, at(key, i),
+                    key + ": \"" + name + "\" is not an interface name: 1.." +
                         std::to_string(IFNAMSIZ - 1) + " characters without space, / and :");
             if (!seen.insert(name).second)
-                add(subject, at("inside", i), "inside: \"" + name + "\" is given twice");
+                add(subject, at(key, i), key + ": \"" + name + "\" is given twice");
         }
     }
 
@@ -334,6 +336,94 @@ private:
                 "1.." +
                     std::to_string(WLB_MAX_PREFIXES) + " prefixes");
         prefixes(subject, "clones-from", served.from);
+    }
+
+    void cache_router(const CacheRouter &router)
+    {
+        const std::string list = "cache-router.group";
+        if (router.groups.size() > WLB_MAX_GROUPS)
+            add(at(list, WLB_MAX_GROUPS),
+                list + ": more than " + std::to_string(WLB_MAX_GROUPS) + " of them");
+        if (router.groups.empty() && router.check_services_all)
+            add("cache-router", "cache-router: settings without a group mean nothing, as the role "
+                                "is off without one; add a [[cache-router.group]]");
+        std::set<ServiceId> seen;
+        for (std::size_t i = 0; i < router.groups.size(); ++i) {
+            const auto &group = router.groups[i];
+            const Subject subject{at(list, i), "group " + group.service.text()};
+            if (!seen.insert(group.service).second)
+                add(subject, "service",
+                    "service: there is another group of it; a service is one group's");
+            this->group(subject, group);
+        }
+    }
+
+    void group(const Subject &subject, const CacheGroup &group)
+    {
+        interfaces(subject, "redirect-in", group.redirect_in);
+        interfaces(subject, "redirect-out", group.redirect_out);
+        interfaces(subject, "exclude-in", group.exclude_in);
+        interfaces(subject, "group-listen", group.group_listen);
+        redirect_list(subject, group.redirect_list);
+        prefixes(subject, "group-list", group.group_list);
+        if (!group.any_cache && group.group_list.empty())
+            add(subject, "group-list",
+                "group-list is missing: who may be a cache, a list of prefixes; to let anybody be "
+                "one say \"any\"");
+        sources(subject, group.source);
+        if (group.group_address && !group.group_address->is_multicast())
+            add(subject, "group-address",
+                "group-address: " + group.group_address->text() +
+                    " must be a multicast address (224.0.0.0/4 or ff00::/8)");
+        if (group.group_address && group.group_listen.empty())
+            add(subject, "group-listen",
+                "group-listen is missing: the interfaces that group-address is heard by");
+        if (!group.group_address && !group.group_listen.empty())
+            add(subject, "group-listen", "group-listen: only with group-address");
+        if (!group.password_file.empty() && group.password_file.front() != '/')
+            add(subject, "password-file",
+                "password-file: \"" + group.password_file + "\" must begin with a slash");
+        if (group.md5_compat != Md5Compat::strict && group.password_file.empty())
+            add(subject, "md5-compat", "md5-compat: only with password-file");
+        range(subject, "drain", group.drain.count(), 0, 86400);
+        range(subject, "assignment-fallback", group.assignment_fallback.count(), 0, 86400);
+        methods(subject, "forwarding", group.forwarding.empty());
+        methods(subject, "return", group.returning.empty());
+        methods(subject, "assignment", group.assignment.empty());
+    }
+
+    void methods(const Subject &subject, const std::string &key, bool empty)
+    {
+        if (empty)
+            add(subject, key, key + " must have at least one method");
+    }
+
+    void redirect_list(const Subject &subject, const std::vector<RedirectRule> &rules)
+    {
+        limit(subject, "redirect-list", rules, WLB_MAX_RULES);
+        for (std::size_t i = 0; i < rules.size(); ++i) {
+            const auto &rule = rules[i];
+            for (const auto &prefix : {rule.source, rule.destination})
+                if (prefix && prefix->has_host_bits())
+                    add(subject, at("redirect-list", i),
+                        "redirect-list: " + prefix->text() + " has bits set past its length");
+            if (rule.source && rule.destination &&
+                rule.source->address.is_ipv6() != rule.destination->address.is_ipv6())
+                add(subject, at("redirect-list", i),
+                    "redirect-list: \"" + to_text(rule) + "\": addresses of one family");
+        }
+    }
+
+    void sources(const Subject &subject, const std::vector<Address> &list)
+    {
+        for (std::size_t i = 0; i < list.size(); ++i) {
+            host(subject, at("source", i), "source", list[i], {});
+            for (std::size_t j = 0; j < i; ++j)
+                if (list[j].is_ipv6() == list[i].is_ipv6())
+                    add(subject, at("source", i),
+                        "source: " + list[j].text() + " is " + list[j].family_name() +
+                            " already; at most one address of each family");
+        }
     }
 
     const Config &config_;
