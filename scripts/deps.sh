@@ -21,9 +21,9 @@ series=(6.1 6.12)
 packages=(
 	# build
 	build-essential ccache bc pkg-config libnl-3-dev libnl-genl-3-dev libtomlplusplus-dev
-	libboost-program-options-dev nlohmann-json3-dev catch2 kmod
+	libboost-program-options-dev libssl-dev nlohmann-json3-dev catch2 kmod
 	libelf1 pahole # used by the kernels' build tools
-	flex bison libelf-dev libssl-dev # and for kernels of our own
+	flex bison libelf-dev # and for kernels of our own
 	# check
 	clang clang-format clang-tidy libclang-rt-14-dev sparse shellcheck flake8 perl xz-utils git
 	# test machines
