@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// REDIRECT_ASSIGN, and what a router does if none comes (R1 3.8).
+#include <algorithm>
+
+#include "wccp/router.h"
+
+namespace wlb::wccp {
+namespace {
+
+constexpr unsigned fallback_bits = 8;        // values of a mask that is ours to fill: 256
+constexpr std::uint16_t usual_mask = 0x1741; // what Squid and others take
+
+} // namespace
+
+RouterGroup::Refused RouterGroup::refuse_assignment(Refusal refusal, const Address &sender,
+                                                    const std::string &reason, Output &out)
+{
+    if (reason != assignment_refusal_)
+        out.events.push_back({EventKind::assignment_refused, sender, reason});
+    assignment_refusal_ = reason;
+    return refusal;
+}
+
+RouterGroup::Refused RouterGroup::redirect_assign(const Datagram &datagram, const Message &message,
+                                                  const Addresses &addresses, Output &out)
+{
+    auto proposal = read_proposal(message, addresses, config_.bucket_format);
+    if (!proposal)
+        return Refusal::malformed;
+
+    // From a member by its source; one with several addresses names itself in the key.
+    const Cache *sender = nullptr;
+    for (const auto &[address, cache] : caches_) {
+        if (cache.usable() && (cache.peer.source == datagram.from || address == datagram.from))
+            sender = &cache;
+    }
+    if (!sender) {
+        const auto by_key = caches_.find(proposal->key.address);
+        if (by_key != caches_.end() && by_key->second.usable())
+            sender = &by_key->second;
+    }
+    if (!sender)
+        return Refusal::assignment_sender;
+    const auto &from = sender->peer.identity;
+    if (!same_service(*service_, *message.find<ServiceInfo>()))
+        return Refusal::service_mismatch;
+    if (proposal->table.method() != fixed_->method)
+        return refuse_assignment(Refusal::assignment_method, from,
+                                 "of another method than the group's", out);
+    const auto ours = std::find_if(proposal->routers.begin(), proposal->routers.end(),
+                                   [&](const auto &r) { return r.router == config_.router_id; });
+    if (ours == proposal->routers.end()) {
+        if (config_.flush_if_unlisted && !proposal->routers.empty() &&
+            (!table_.empty() || key_.number != 0)) {
+            flush();
+            await_assignment();
+            out.events.push_back({EventKind::flushed, from, "an assignment without this router"});
+        }
+        return refuse_assignment(Refusal::assignment_unlisted, from, "does not list this router",
+                                 out);
+    }
+    if (sender->peer.receive_id == 0 || ours->receive_id != sender->peer.receive_id)
+        return refuse_assignment(Refusal::assignment_receive_id, from,
+                                 "with a receive ID that is not the last one sent", out);
+    if (ours->change_number != change_number_)
+        return refuse_assignment(Refusal::assignment_change_number, from,
+                                 "for another membership than the present one", out);
+
+    auto &table = proposal->table;
+    for (const auto &cache : std::vector(table.caches())) {
+        const auto found = caches_.find(cache);
+        if (found != caches_.end() && found->second.usable())
+            continue;
+        table.purge(cache);
+        ++counters_.unknown_caches;
+    }
+    counters_.bad_buckets += proposal->bad_buckets;
+    counters_.bad_sequence_numbers += proposal->bad_sequence_numbers;
+    counters_.never_matching += proposal->never_matching;
+    ++counters_.redirect_assign;
+    assignment_refusal_.clear();
+
+    const auto before = key_;
+    if (before.number != 0 && before.address != proposal->key.address &&
+        before.address != config_.router_id)
+        out.events.push_back({EventKind::key_moved, from, "was " + before.address.text()});
+    set_table(std::move(table), proposal->key);
+    if (key_ != before)
+        out.events.push_back({EventKind::assigned, from, "number " + std::to_string(key_.number)});
+    return {};
+}
+
+// By weight, and as little moved as can be. The key is the router's own: no cache takes it
+// for one of its own, so the designated one will assign if it can after all.
+void RouterGroup::assign_fallback(Output &out)
+{
+    fallback_at_.reset();
+    std::vector<Address> addresses;
+    std::vector<std::uint16_t> weights;
+    const Cache *with_mask = nullptr;
+    for (const auto &[address, cache] : caches_) {
+        if (!cache.usable())
+            continue;
+        addresses.push_back(address);
+        weights.push_back(cache.weight.weight);
+        if (!with_mask && cache.own_mask)
+            with_mask = &cache;
+    }
+    if (addresses.empty())
+        return;
+    const auto index_of = [&](std::uint8_t member) -> std::optional<std::uint8_t> {
+        const auto found = std::find(addresses.begin(), addresses.end(), table_.caches()[member]);
+        if (found == addresses.end())
+            return {};
+        return static_cast<std::uint8_t>(found - addresses.begin());
+    };
+    Table table;
+    if (fixed_->method == Method::hash) {
+        std::vector<std::optional<std::uint8_t>> owner;
+        for (const auto bucket : table_.buckets())
+            owner.push_back(bucket == WLB_WCCP_BUCKET_NONE
+                                ? std::nullopt
+                                : index_of(bucket & WLB_WCCP_BUCKET_INDEX));
+        const auto balanced = balance(owner, weights);
+        Buckets buckets;
+        std::copy(balanced.begin(), balanced.end(), buckets.begin());
+        table = Table::of_buckets(addresses, buckets);
+    } else {
+        const std::uint8_t addr_len = config_.is_ipv6() ? 16 : 4;
+        MaskSet set{with_mask ? *with_mask->own_mask : wlb_wccp_mask{}, {}};
+        auto bits = wlb_wccp_mask_bits(&set.mask, addr_len);
+        if (bits == 0 || bits > fallback_bits) {
+            const auto flags = service_->flags >> WLB_WCCP_ALT_SHIFT | service_->flags;
+            set.mask = {};
+            auto *field = flags & WLB_WCCP_SRC_IP ? set.mask.src : set.mask.dst;
+            field[addr_len - 2] = usual_mask >> 8;
+            field[addr_len - 1] = usual_mask & 0xff;
+            bits = wlb_wccp_mask_bits(&set.mask, addr_len);
+        }
+        std::vector<std::optional<std::uint8_t>> owner(std::size_t{1} << bits);
+        for (const auto &old : table_.sets()) {
+            if (!(MaskSet{old.mask, {}} == MaskSet{set.mask, {}}))
+                continue;
+            for (const auto &value : old.values) {
+                const wlb_redirect_key key{.src = value.value.src,
+                                           .dst = value.value.dst,
+                                           .addr_len = addr_len,
+                                           .sport = value.value.sport,
+                                           .dport = value.value.dport};
+                owner[wlb_wccp_vsn(&key, &set.mask)] = index_of(value.member);
+            }
+        }
+        const auto balanced = balance(owner, weights);
+        for (std::uint32_t number = 0; number < balanced.size(); ++number) {
+            MaskValue value{{}, balanced[number]};
+            wlb_wccp_vsn_value(&set.mask, addr_len, number, &value.value);
+            set.values.push_back(value);
+        }
+        table = Table::of_sets(addresses, {std::move(set)});
+    }
+    set_table(std::move(table), {config_.router_id, change_number_});
+    ++counters_.fallback;
+    out.events.push_back({EventKind::fallback, {}, "no cache has assigned in time"});
+}
+
+} // namespace wlb::wccp
