@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// How wlbctl speaks with the daemon: a Unix socket of an abstract name, of which there is one
+// in each network namespace. A request is a line of JSON; so is the answer, and for a request
+// to watch one for each event until either side goes.
+#pragma once
+
+#include <utility> // which Boost 1.74 forgets
+
+#include <boost/asio.hpp>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "routerd/show.h"
+
+namespace wlb::routerd {
+
+class Control {
+public:
+    using Answer = std::function<Json(const Json &request)>;
+
+    Control(boost::asio::io_context &io, Answer answer);
+
+    // An error if the name is taken: another daemon runs in this network namespace.
+    Status open();
+    void publish(const Json &event);
+    void close();
+
+private:
+    class Session;
+
+    void accept();
+
+    boost::asio::local::stream_protocol::acceptor acceptor_;
+    Answer answer_;
+    std::vector<std::weak_ptr<Session>> watchers_;
+    std::vector<std::weak_ptr<Session>> sessions_;
+};
+
+} // namespace wlb::routerd

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// wlb-routerd: WCCP's messages on one side, the kernel's tables on the other, and a clock.
+#pragma once
+
+#include <utility> // which Boost 1.74 forgets
+
+#include <boost/asio.hpp>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+
+#include "routerd/control.h"
+#include "routerd/group.h"
+#include "routerd/socket.h"
+#include "wlb/kernel.h"
+
+namespace wlb::routerd {
+
+class Daemon {
+public:
+    Daemon(boost::asio::io_context &io, std::string config_file);
+
+    // Takes over what an earlier process has left in the kernel.
+    Status start();
+    // The new configuration, or the error and everything as before. Members stay.
+    Status reload();
+    // Redirection ends: traffic goes its way without caches.
+    void stop();
+
+private:
+    struct Group {
+        CacheGroup config;
+        wccp::RouterGroup protocol;
+        std::vector<std::pair<Address, std::string>> joined; // multicast
+        bool pending = false; // the kernel does not have its assignment yet
+    };
+    using Configs = std::map<GroupId, std::pair<CacheGroup, wccp::GroupConfig>>;
+
+    [[nodiscard]] Result<CacheRouter> read_file() const;
+    static Result<Configs> configs_of(const CacheRouter &router);
+    Status take_over();
+    void join(const GroupId &id, Group &group);
+    void leave(const GroupId &id, Group &group);
+
+    void listen(bool ipv6);
+    void take(bool ipv6, const wccp::Datagram &datagram);
+    void deliver(const GroupId &id, Group &group, const wccp::Output &output);
+    void send(const GroupId &id, const Group &group, const wccp::Outgoing &datagram);
+    void tell_kernel(const GroupId &id, Group &group);
+    void try_kernel_again();
+    void wait();
+    void tick();
+    void wait_watchdog();
+    void notify_status() const;
+
+    Json answer(const Json &request);
+    Json answer_show(const Json &request, const std::string &command);
+    Result<FlowQuestion> read_flow(const Json &request) const;
+
+    [[nodiscard]] wccp::Time now() const;
+
+    boost::asio::io_context &io_;
+    std::string config_file_;
+    CacheRouter config_;
+    std::unique_ptr<Kernel> kernel_;
+    std::map<GroupId, Group> groups_;
+    std::optional<Socket> sockets_[2]; // IPv4, IPv6
+    std::optional<boost::asio::posix::stream_descriptor> readable_[2];
+    std::uint64_t unwanted_ = 0; // datagrams for no service of ours
+    boost::asio::steady_timer timer_;
+    boost::asio::steady_timer retry_;
+    boost::asio::steady_timer watchdog_;
+    Control control_;
+    std::random_device random_;
+    bool retrying_ = false;
+};
+
+} // namespace wlb::routerd

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// WCCP's UDP port of one address family. Every datagram comes with the address that it was
+// sent to, and leaves from the address that is asked for: a cache takes only answers that
+// come from the address that it knows.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "wccp/router.h"
+#include "wlb/result.h"
+
+namespace wlb::routerd {
+
+class File { // a file descriptor with one owner
+public:
+    File() = default;
+    explicit File(int fd) : fd_(fd) {}
+    File(const File &) = delete;
+    File &operator=(const File &) = delete;
+    File(File &&other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+    File &operator=(File &&other) noexcept
+    {
+        std::swap(fd_, other.fd_);
+        return *this;
+    }
+    ~File();
+    [[nodiscard]] int get() const { return fd_; }
+    int release() { return std::exchange(fd_, -1); }
+
+private:
+    int fd_ = -1;
+};
+
+class Socket {
+public:
+    static Result<Socket> open(bool ipv6);
+
+    [[nodiscard]] int fd() const { return file_.get(); }
+
+    // Takes what has arrived, `most` datagrams at the most. The octets are valid during the
+    // call only.
+    void receive(unsigned most, const std::function<void(const wccp::Datagram &)> &take);
+    // `interface`: by which a multicast leaves, empty: as the routing table says.
+    Status send(const wccp::Outgoing &datagram, const std::string &interface);
+    Status join(const Address &group, const std::string &interface);
+    void leave(const Address &group, const std::string &interface);
+
+private:
+    Socket(File file, bool ipv6);
+
+    Status membership(const Address &group, const std::string &interface, bool join);
+
+    File file_;
+    bool ipv6_;
+    std::vector<std::uint8_t> buffer_;
+};
+
+} // namespace wlb::routerd
