@@ -17,8 +17,8 @@ u32 wlb_addr_hash(const union wlb_addr *addr, bool v6)
 		    jhash_1word(addr->word[0], seed);
 }
 
-static bool wlb_prefix_match(const struct wlb_prefix *prefix,
-			     const union wlb_addr *addr, bool v6)
+bool wlb_prefix_match(const struct wlb_prefix *prefix,
+		      const union wlb_addr *addr, bool v6)
 {
 	if (prefix->v6 != v6)
 		return false;
@@ -114,8 +114,8 @@ const struct nla_policy wlb_prefix_policy[WLB_PREFIX_A_MAX + 1] = {
 	[WLB_PREFIX_A_LENGTH] = NLA_POLICY_MAX(NLA_U8, 128),
 };
 
-static int wlb_nla_prefix(const struct nlattr *attr, struct wlb_prefix *prefix,
-			  struct netlink_ext_ack *extack)
+int wlb_nla_prefix(const struct nlattr *attr, struct wlb_prefix *prefix,
+		   struct netlink_ext_ack *extack)
 {
 	struct nlattr *tb[WLB_PREFIX_A_MAX + 1];
 	union wlb_addr masked = {};
@@ -242,22 +242,28 @@ int wlb_put_addr(struct sk_buff *msg, int type, const union wlb_addr *addr,
 	return nla_put(msg, type, wlb_addr_len(v6), addr);
 }
 
+int wlb_put_prefix(struct sk_buff *msg, int type,
+		   const struct wlb_prefix *prefix)
+{
+	struct nlattr *nest = nla_nest_start(msg, type);
+
+	if (!nest ||
+	    wlb_put_addr(msg, WLB_PREFIX_A_ADDRESS, &prefix->addr,
+			 prefix->v6) ||
+	    nla_put_u8(msg, WLB_PREFIX_A_LENGTH, prefix->len))
+		return -EMSGSIZE;
+	nla_nest_end(msg, nest);
+	return 0;
+}
+
 int wlb_put_prefixes(struct sk_buff *msg, int type,
 		     const struct wlb_prefixes *list)
 {
 	unsigned int i;
 
-	for (i = 0; i < list->n; i++) {
-		const struct wlb_prefix *prefix = &list->prefix[i];
-		struct nlattr *nest = nla_nest_start(msg, type);
-
-		if (!nest ||
-		    wlb_put_addr(msg, WLB_PREFIX_A_ADDRESS, &prefix->addr,
-				 prefix->v6) ||
-		    nla_put_u8(msg, WLB_PREFIX_A_LENGTH, prefix->len))
+	for (i = 0; i < list->n; i++)
+		if (wlb_put_prefix(msg, type, &list->prefix[i]))
 			return -EMSGSIZE;
-		nla_nest_end(msg, nest);
-	}
 	return 0;
 }
 

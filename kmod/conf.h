@@ -50,6 +50,8 @@ struct wlb_prefixes {
 	struct wlb_prefix *prefix;
 };
 
+bool wlb_prefix_match(const struct wlb_prefix *prefix,
+		      const union wlb_addr *addr, bool v6);
 bool wlb_prefixes_match(const struct wlb_prefixes *list,
 			const union wlb_addr *addr, bool v6);
 
@@ -216,6 +218,8 @@ int wlb_nla_addr(const struct nlattr *attr, union wlb_addr *addr, bool *v6,
 		 struct netlink_ext_ack *extack);
 int wlb_nla_ports(const struct nlattr *attr, struct wlb_ports *ports,
 		  struct netlink_ext_ack *extack);
+int wlb_nla_prefix(const struct nlattr *attr, struct wlb_prefix *prefix,
+		   struct netlink_ext_ack *extack);
 /* All prefixes of attribute type @type in @nest. */
 int wlb_nla_prefixes(const struct nlattr *nest, int type,
 		     struct wlb_prefixes *list, struct netlink_ext_ack *extack);
@@ -225,6 +229,8 @@ int wlb_nla_servers(const struct nlattr *nest, int type,
 		    struct netlink_ext_ack *extack);
 int wlb_put_addr(struct sk_buff *msg, int type, const union wlb_addr *addr,
 		 bool v6);
+int wlb_put_prefix(struct sk_buff *msg, int type,
+		   const struct wlb_prefix *prefix);
 int wlb_put_prefixes(struct sk_buff *msg, int type,
 		     const struct wlb_prefixes *list);
 int wlb_put_servers(struct sk_buff *msg, int type, int ports_type,

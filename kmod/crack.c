@@ -50,7 +50,7 @@ bool wlb_crack_outer(const struct sk_buff *skb, bool v6, struct wlb_outer *o)
 }
 
 /* The inner IPv4 header must be right: nobody has looked at it yet. */
-static bool wlb_inner_sane4(const struct sk_buff *skb, unsigned int off)
+bool wlb_inner_sane4(const struct sk_buff *skb, unsigned int off)
 {
 	u8 buf[60];
 	const struct iphdr *ih;
@@ -113,26 +113,23 @@ static int wlb_crack_ecn(struct sk_buff *skb, bool v6, u8 outer)
 	return 0;
 }
 
-int wlb_crack(struct sk_buff *skb, struct wlb_pkt *p, const struct wlb_outer *o,
-	      const union wlb_addr *local)
+int wlb_crack_strip(struct sk_buff *skb, bool v6, const struct wlb_outer *o,
+		    unsigned int len, unsigned int hlen)
 {
-	unsigned int len = p->off + p->len;
-	int err;
-
-	if (pskb_trim_rcsum(skb, len) ||
-	    !pskb_may_pull(skb, p->off + wlb_pkt_hlen(p)))
+	if (pskb_trim_rcsum(skb, o->len + len) ||
+	    !pskb_may_pull(skb, o->len + hlen))
 		return -ENOMEM;
 	skb_pull_rcsum(skb, o->len);
 	skb_reset_network_header(skb);
-	p->off -= o->len;
-	skb_set_transport_header(skb, p->off);
+	skb_set_transport_header(skb, v6 ? sizeof(struct ipv6hdr) :
+					   ip_hdrlen(skb));
 	if (iptunnel_pull_offloads(skb))
 		return -ENOMEM;
 	skb_clear_hash(skb);
 	skb_dst_drop(skb);
 	secpath_reset(skb);
 	nf_reset_ct(skb);
-	if (p->v6) {
+	if (v6) {
 		int iif = IP6CB(skb)->iif;
 
 		memset(IP6CB(skb), 0, sizeof(*IP6CB(skb)));
@@ -144,8 +141,21 @@ int wlb_crack(struct sk_buff *skb, struct wlb_pkt *p, const struct wlb_outer *o,
 		memset(IPCB(skb), 0, sizeof(*IPCB(skb)));
 		IPCB(skb)->iif = iif;
 	}
-	err = wlb_crack_ecn(skb, p->v6, o->tos);
-	if (err || !local)
+	return wlb_crack_ecn(skb, v6, o->tos);
+}
+
+int wlb_crack(struct sk_buff *skb, struct wlb_pkt *p, const struct wlb_outer *o,
+	      const union wlb_addr *local)
+{
+	unsigned int len = p->off - o->len;
+	int err;
+
+	err = wlb_crack_strip(skb, p->v6, o, len + p->len,
+			      len + wlb_pkt_hlen(p));
+	if (err)
 		return err;
+	p->off = len;
+	if (!local)
+		return 0;
 	return wlb_pkt_set_addr(skb, p, false, local);
 }

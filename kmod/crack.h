@@ -32,6 +32,16 @@ int wlb_crack_inner(const struct sk_buff *skb, bool v6,
 bool wlb_crack_congested(const struct sk_buff *skb, bool v6,
 			 const struct wlb_outer *o);
 
+/* Is there an IPv4 header at @off that is right, of a packet that is whole? */
+bool wlb_inner_sane4(const struct sk_buff *skb, unsigned int off);
+
+/*
+ * Takes the outer headers off a packet of @len bytes, whose first @hlen are made
+ * linear. Negative: drop it, it may be half changed.
+ */
+int wlb_crack_strip(struct sk_buff *skb, bool v6, const struct wlb_outer *o,
+		    unsigned int len, unsigned int hlen);
+
 /*
  * Takes the outer headers off and, if @local is not NULL, turns the destination
  * to it; the rest of the stack sees what was inside. Negative: drop it, it may

@@ -5,6 +5,7 @@
 #include "conf.h"
 #include "flow.h"
 #include "genl.h"
+#include "group.h"
 #include "hint.h"
 #include "hold.h"
 #include "path.h"
@@ -204,7 +205,8 @@ static int wlb_conf_set(struct sk_buff *skb, struct genl_info *info)
 	err = wlb_hooks_update(wn, on | wn->hooked);
 	if (err) {
 		NL_SET_ERR_MSG(info->extack, "hooks cannot be registered");
-		wlb_hooks_update(wn, wlb_conf_roles(wn));
+		wlb_hooks_update(wn, wlb_conf_roles(wn) |
+				     (wn->hooked & WLB_ROLE_CACHE_ROUTER));
 		goto free;
 	}
 	if (roles & WLB_ROLE_CLIENT_GATEWAY)
@@ -514,6 +516,30 @@ static const struct genl_ops wlb_genl_ops[] = {
 		.flags = GENL_UNS_ADMIN_PERM,
 		.doit = wlb_flow_new,
 		.policy = wlb_flow_new_policy,
+		.maxattr = WLB_A_MAX,
+	}, {
+		.cmd = WLB_CMD_GROUP_SET,
+		.flags = GENL_UNS_ADMIN_PERM,
+		.doit = wlb_group_set,
+		.policy = wlb_group_set_policy,
+		.maxattr = WLB_A_MAX,
+	}, {
+		.cmd = WLB_CMD_GROUP_GET,
+		.start = wlb_group_get_start,
+		.dumpit = wlb_group_get,
+		.policy = wlb_empty_policy,
+		.maxattr = WLB_A_MAX,
+	}, {
+		.cmd = WLB_CMD_ASSIGN_SET,
+		.flags = GENL_UNS_ADMIN_PERM,
+		.doit = wlb_assign_set,
+		.policy = wlb_assign_set_policy,
+		.maxattr = WLB_A_MAX,
+	}, {
+		.cmd = WLB_CMD_ASSIGN_GET,
+		.start = wlb_conf_get_start,
+		.dumpit = wlb_assign_get,
+		.policy = wlb_empty_policy,
 		.maxattr = WLB_A_MAX,
 	},
 };

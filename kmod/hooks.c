@@ -39,7 +39,18 @@ static const struct {
 	/* behind the host's own NAT, as above */
 	WLB_HOOK(WLB_ROLE_REPLICA, wlb_replica_reply, NF_INET_POST_ROUTING,
 		 NF_IP_PRI_CONNTRACK_HELPER + 1),
+	/* before routing: what is redirected costs no more of the way */
+	WLB_HOOK(WLB_ROLE_CACHE_ROUTER, wlb_redirect_in, NF_INET_PRE_ROUTING,
+		 NF_IP_PRI_RAW - 1),
+	/*
+	 * Behind the forward chain and source NAT. The packet goes on from here,
+	 * so that connection tracking, which is last, knows its flow.
+	 */
+	WLB_HOOK(WLB_ROLE_CACHE_ROUTER, wlb_redirect_out, NF_INET_POST_ROUTING,
+		 NF_IP_PRI_CONNTRACK_HELPER + 1),
 };
+
+#define WLB_ROLE_HOOKED		(WLB_ROLE_ALL | WLB_ROLE_CACHE_ROUTER)
 
 static unsigned int wlb_hooks_of(struct wlb_net *wn, u32 role,
 				 struct nf_hook_ops *ops)
@@ -102,14 +113,14 @@ int wlb_hooks_update(struct wlb_net *wn, u32 roles)
 	u32 role;
 	int err;
 
-	for (role = 1; role & WLB_ROLE_ALL; role <<= 1) {
+	for (role = 1; role & WLB_ROLE_HOOKED; role <<= 1) {
 		if (!(roles & role) || (wn->hooked & role))
 			continue;
 		err = wlb_role_on(wn, role);
 		if (err)
 			return err;
 	}
-	for (role = 1; role & WLB_ROLE_ALL; role <<= 1)
+	for (role = 1; role & WLB_ROLE_HOOKED; role <<= 1)
 		if (!(roles & role) && (wn->hooked & role))
 			wlb_role_off(wn, role);
 	return 0;

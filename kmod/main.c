@@ -6,6 +6,7 @@
 
 #include "conf.h"
 #include "flow.h"
+#include "group.h"
 #include "hint.h"
 #include "hold.h"
 #include "path.h"
@@ -54,6 +55,7 @@ static void __net_exit wlb_net_exit(struct net *net)
 	wlb_cg_free(rcu_dereference_protected(wn->cg, true));
 	wlb_sg_free(rcu_dereference_protected(wn->sg, true));
 	wlb_rep_free(rcu_dereference_protected(wn->rep, true));
+	wlb_router_free_all(wn);
 	free_percpu(wn->stats);
 }
 

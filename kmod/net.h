@@ -23,6 +23,8 @@ struct wlb_peers;
 struct wlb_nonces;
 struct wlb_hints;
 struct wlb_paths;
+struct wlb_groups;
+struct wlb_router;
 
 struct wlb_stats {
 	unsigned long count[__WLB_STAT_MAX];
@@ -36,6 +38,7 @@ struct wlb_net {
 	struct wlb_cg __rcu *cg;
 	struct wlb_sg __rcu *sg;
 	struct wlb_rep __rcu *rep;
+	struct wlb_router __rcu *router;
 	/* made when its role is first switched on, kept until the end */
 	struct wlb_table *table;	/* client gateway: flows */
 	struct wlb_peers *peers;	/* client gateway: winners */
@@ -47,8 +50,11 @@ struct wlb_net {
 	struct wlb_stats __percpu *stats;
 	struct mutex lock;		/* serialises changes of configuration */
 	u32 generation;			/* of the configuration, under lock */
+	const struct wlb_groups *groups;	/* of the cache router, under lock */
+	u32 router_generation;		/* of groups and assignments, under lock */
+	u16 member_id;			/* the latest given, under lock */
 	u32 hooked;			/* WLB_ROLE_* whose hooks are registered */
-	struct nf_hook_ops ops[3][WLB_HOOKS_PER_ROLE];
+	struct nf_hook_ops ops[4][WLB_HOOKS_PER_ROLE];
 };
 
 extern unsigned int wlb_net_id;
@@ -112,6 +118,15 @@ unsigned int wlb_replica_reply4(void *priv, struct sk_buff *skb,
 				const struct nf_hook_state *state);
 unsigned int wlb_replica_reply6(void *priv, struct sk_buff *skb,
 				const struct nf_hook_state *state);
+
+unsigned int wlb_redirect_in4(void *priv, struct sk_buff *skb,
+			      const struct nf_hook_state *state);
+unsigned int wlb_redirect_in6(void *priv, struct sk_buff *skb,
+			      const struct nf_hook_state *state);
+unsigned int wlb_redirect_out4(void *priv, struct sk_buff *skb,
+			       const struct nf_hook_state *state);
+unsigned int wlb_redirect_out6(void *priv, struct sk_buff *skb,
+			       const struct nf_hook_state *state);
 
 int wlb_genl_init(void);
 void wlb_genl_exit(void);

@@ -26,9 +26,13 @@ static u8 wlb_tunnel_push_gre(struct sk_buff *skb,
 		return proto;
 	}
 	skb_set_inner_protocol(skb, inner);
+	/* segmentation copies all that is in front of the inner packet */
+	if (tunnel->redirect)
+		wlb_redirect_write(skb_push(skb, WLB_REDIRECT_LEN),
+				   tunnel->redirect);
 	gre = skb_push(skb, sizeof(*gre));
 	gre->flags = 0;
-	gre->protocol = inner;
+	gre->protocol = tunnel->redirect ? htons(ETH_P_WCCP) : inner;
 	return IPPROTO_GRE;
 }
 
@@ -46,7 +50,8 @@ int wlb_tunnel_push(struct sk_buff *skb, const struct wlb_tunnel *tunnel, u8 tos
 	u8 proto;
 
 	if (skb_cow_head(skb, LL_RESERVED_SPACE(dst->dev) +
-			 wlb_tunnel_overhead(tunnel->v6, tunnel->via)))
+			 wlb_tunnel_overhead(tunnel->v6, tunnel->via) +
+			 (tunnel->redirect ? WLB_REDIRECT_LEN : 0)))
 		return -ENOMEM;
 	if (!tunnel->v6 && !tunnel->df)
 		df &= ip_hdr(skb)->frag_off;
@@ -178,6 +183,14 @@ unsigned int wlb_tunnel_mtu(const struct dst_entry *dst, bool v6, u8 via)
 	unsigned int least = v6 ? IPV6_MIN_MTU : 68;
 
 	return max(dst_mtu(dst) - wlb_tunnel_overhead(v6, via), least);
+}
+
+unsigned int wlb_tunnel_redirect_mtu(const struct dst_entry *dst, bool v6)
+{
+	unsigned int least = v6 ? IPV6_MIN_MTU : 68;
+
+	return max(dst_mtu(dst) - wlb_tunnel_overhead(v6, WLB_VIA_GRE) -
+		   WLB_REDIRECT_LEN, least);
 }
 
 bool wlb_tunnel_fits(const struct sk_buff *skb, bool v6, unsigned int mtu)

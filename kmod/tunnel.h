@@ -11,6 +11,7 @@
 #include <net/gre.h>
 #include <net/ipv6.h>
 
+#include "../include/wlb/redirect.h"
 #include "net.h"
 
 struct wlb_tunnel {
@@ -20,6 +21,7 @@ struct wlb_tunnel {
 	bool v6;
 	bool df;		/* never fragment; else as the packet says */
 	u8 via;			/* enum wlb_via */
+	const struct wlb_redirect_hdr *redirect;	/* behind GRE, or NULL */
 };
 
 /* Bytes that the outer headers take. */
@@ -59,6 +61,8 @@ u8 wlb_tunnel_tos(const struct sk_buff *skb, bool v6);
  * may be cut on its way.
  */
 unsigned int wlb_tunnel_mtu(const struct dst_entry *dst, bool v6, u8 via);
+/* The same for GRE with a redirect header. */
+unsigned int wlb_tunnel_redirect_mtu(const struct dst_entry *dst, bool v6);
 bool wlb_tunnel_fits(const struct sk_buff *skb, bool v6, unsigned int mtu);
 
 /* Tells the sender of a packet at POST_ROUTING what would fit. */

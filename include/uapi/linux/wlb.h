@@ -49,7 +49,7 @@
 #define WLB_MAX_MASKS		64	/* of one assignment */
 #define WLB_MAX_MASK_BITS	32	/* of one mask */
 #define WLB_MAX_VALUES		65536	/* of one assignment's masks together */
-#define WLB_MAX_DRAIN		86400	/* s */
+#define WLB_MAX_DRAIN		28800	/* s */
 #define WLB_MAX_STATE		4096	/* bytes */
 #define WLB_BUCKETS		256
 #define WLB_BUCKET_NONE		0xff	/* no cache has it */

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* A packet on its way to a cache: D01 4.12, R1 3.12. */
+#include <net/arp.h>
+#include <net/ip6_route.h>
+#include <net/ndisc.h>
+#include <net/netfilter/nf_conntrack.h>
+
+#include "redirect.h"
+#include "tunnel.h"
+
+unsigned int wlb_cache_none(struct wlb_net *wn, const struct wlb_group *group,
+			    enum wlb_group_stat stat)
+{
+	if (stat != WLB_GROUP_STAT_unassigned || !group->closed)
+		wlb_group_count(wn, group, stat);
+	if (!group->closed)
+		return NF_ACCEPT;
+	wlb_group_count(wn, group, WLB_GROUP_STAT_closed);
+	return NF_DROP;
+}
+
+static struct dst_entry *wlb_cache_route4(struct net *net,
+					  const struct wlb_seat *seat,
+					  union wlb_addr *from)
+{
+	struct dst_cache *cache = &seat->member->dst[seat->forward];
+	struct flowi4 fl4 = {
+		.daddr = seat->member->addr.v4,
+		.saddr = from->v4,
+		.flowi4_flags = seat->forward == WLB_FORWARD_L2 ?
+				FLOWI_FLAG_KNOWN_NH : FLOWI_FLAG_ANYSRC,
+		.flowi4_proto = seat->forward == WLB_FORWARD_L2 ? 0 :
+								  IPPROTO_GRE,
+	};
+	struct rtable *rt = dst_cache_get_ip4(cache, &from->v4);
+
+	if (rt)
+		return &rt->dst;
+	rt = ip_route_output_key(net, &fl4);
+	if (IS_ERR(rt))
+		return NULL;
+	if (rt->rt_type != RTN_UNICAST) {
+		ip_rt_put(rt);
+		return NULL;
+	}
+	from->v4 = fl4.saddr;
+	dst_cache_set_ip4(cache, &rt->dst, fl4.saddr);
+	return &rt->dst;
+}
+
+static struct dst_entry *wlb_cache_route6(struct net *net,
+					  const struct wlb_seat *seat,
+					  union wlb_addr *from)
+{
+	struct dst_cache *cache = &seat->member->dst[seat->forward];
+	struct flowi6 fl6 = {
+		.daddr = seat->member->addr.v6,
+		.saddr = from->v6,
+		.flowi6_flags = seat->forward == WLB_FORWARD_L2 ?
+				FLOWI_FLAG_KNOWN_NH : 0,
+		.flowi6_proto = seat->forward == WLB_FORWARD_L2 ? 0 :
+								  IPPROTO_GRE,
+	};
+	struct dst_entry *dst = dst_cache_get_ip6(cache, &from->v6);
+	int err;
+
+	if (dst)
+		return dst;
+	err = ip6_dst_lookup(net, NULL, &dst, &fl6);
+	if (err)
+		return NULL;
+	if (((struct rt6_info *)dst)->rt6i_flags & (RTF_LOCAL | RTF_ANYCAST)) {
+		dst_release(dst);
+		return NULL;
+	}
+	from->v6 = fl6.saddr;
+	dst_cache_set_ip6(cache, dst, &fl6.saddr);
+	return dst;
+}
+
+/* Is the cache, whose route @dst is, on a network of the router's? */
+static bool wlb_cache_adjacent(const struct dst_entry *dst, bool v6)
+{
+	if (v6)
+		return !(((const struct rt6_info *)dst)->rt6i_flags &
+			 RTF_GATEWAY);
+	return !((const struct rtable *)dst)->rt_uses_gateway;
+}
+
+/*
+ * A cache that is known not to answer; that nobody has asked yet is none, and the
+ * packet waits for its answer.
+ */
+static bool wlb_cache_silent(const struct dst_entry *dst,
+			     const union wlb_addr *addr, bool v6)
+{
+	const struct neighbour *n = v6 ?
+		__ipv6_neigh_lookup_noref(dst->dev, addr) :
+		__ipv4_neigh_lookup_noref(dst->dev, (__force u32)addr->v4);
+
+	return n && (READ_ONCE(n->nud_state) & NUD_FAILED);
+}
+
+/*
+ * What has come in fragments is sent on in such: it is put together for us to
+ * see its ports, and nobody has sent a packet that large.
+ */
+static unsigned int wlb_cache_fragments(const struct sk_buff *skb, bool v6)
+{
+	return v6 ? IP6CB(skb)->frag_max_size : IPCB(skb)->frag_max_size;
+}
+
+static bool wlb_cache_fits(const struct sk_buff *skb, bool v6, unsigned int mtu)
+{
+	unsigned int fragments = wlb_cache_fragments(skb, v6);
+
+	return fragments ? fragments <= mtu : wlb_tunnel_fits(skb, v6, mtu);
+}
+
+/* The router has forwarded it, once. 0 or -ENOMEM. */
+static int wlb_cache_ttl(struct sk_buff *skb, bool v6)
+{
+	if (skb_ensure_writable(skb, v6 ? sizeof(struct ipv6hdr) :
+					  sizeof(struct iphdr)))
+		return -ENOMEM;
+	if (v6)
+		ipv6_hdr(skb)->hop_limit--;
+	else
+		ip_decrease_ttl(ip_hdr(skb));
+	return 0;
+}
+
+/* From here on it is the router's own packet, as far as the stack can tell. */
+static void wlb_cache_own(struct sk_buff *skb)
+{
+	skb_orphan(skb);
+	skb_scrub_packet(skb, false);
+	skb_clear_tstamp(skb);
+	skb->dev = NULL;
+	nf_ct_set(skb, NULL, IP_CT_UNTRACKED);
+}
+
+static void wlb_cache_clear(struct sk_buff *skb, bool v6)
+{
+	if (v6) {
+		IP6CB(skb)->frag_max_size = 0;
+	} else {
+		IPCB(skb)->frag_max_size = 0;
+		IPCB(skb)->flags &= ~(IPSKB_FRAG_PMTU | IPSKB_FRAG_COMPLETE);
+	}
+}
+
+static unsigned int wlb_cache_gre(struct wlb_net *wn, struct sk_buff *skb,
+				  const struct wlb_redirect *r,
+				  const struct wlb_choice *choice, bool v6,
+				  bool routed, struct dst_entry *dst,
+				  const union wlb_addr *from)
+{
+	const struct wlb_group_state *state = r->group->state;
+	struct wlb_redirect_hdr header = {
+		.flags = (state->type == WLB_GROUP_DYNAMIC ?
+			  WLB_REDIRECT_DYNAMIC : 0) |
+			 (choice->alt_used ? WLB_REDIRECT_ALT : 0),
+		.service = state->id, .alt = choice->alt,
+		.primary = choice->primary,
+	};
+	struct wlb_tunnel tunnel = {
+		.to = r->assign->seat[choice->seat].member->addr, .from = *from,
+		.has_from = true, .v6 = v6, .via = WLB_VIA_GRE,
+		.redirect = &header,
+	};
+	bool cut = wlb_cache_fragments(skb, v6);
+	u8 tos = wlb_tunnel_tos(skb, v6);
+
+	if (!routed) {
+		if (wlb_cache_ttl(skb, v6)) {
+			dst_release(dst);
+			goto failed;
+		}
+		wlb_cache_own(skb);
+	}
+	skb_dst_drop(skb);
+	skb_dst_set(skb, dst);
+	if (routed)
+		skb->dev = dst->dev;
+	else if (v6)
+		memset(IP6CB(skb), 0, sizeof(*IP6CB(skb)));
+	else
+		memset(IPCB(skb), 0, sizeof(*IPCB(skb)));
+	wlb_cache_clear(skb, v6);
+	if (wlb_tunnel_push(skb, &tunnel, tos))
+		goto failed;
+	skb->ignore_df |= cut;
+	wlb_group_count(wn, r->group, WLB_GROUP_STAT_gre);
+	if (routed)
+		return NF_ACCEPT;
+	if (v6)
+		ip6_local_out(wn->net, NULL, skb);
+	else
+		ip_local_out(wn->net, NULL, skb);
+	return NF_STOLEN;
+
+failed:
+	wlb_group_count(wn, r->group, WLB_GROUP_STAT_failed);
+	return NF_DROP;
+}
+
+static unsigned int wlb_cache_l2(struct wlb_net *wn, struct sk_buff *skb,
+				 const struct wlb_redirect *r,
+				 const struct wlb_choice *choice, bool v6,
+				 bool routed, struct dst_entry *dst)
+{
+	const struct wlb_member *member = r->assign->seat[choice->seat].member;
+	bool cut = wlb_cache_fragments(skb, v6) ||
+		   (!skb_is_gso(skb) && skb->len > dst_mtu(dst));
+
+	if (!routed && (wlb_cache_ttl(skb, v6) ||
+			skb_cow_head(skb, LL_RESERVED_SPACE(dst->dev)))) {
+		dst_release(dst);
+		wlb_group_count(wn, r->group, WLB_GROUP_STAT_failed);
+		return NF_DROP;
+	}
+	wlb_group_count(wn, r->group, WLB_GROUP_STAT_l2);
+	skb_dst_drop(skb);
+	skb_dst_set(skb, dst);
+	/* the route's next hop is the cache */
+	if (routed) {
+		skb->dev = dst->dev;
+		return NF_ACCEPT;
+	}
+	skb_forward_csum(skb);
+	skb_clear_tstamp(skb);
+	skb_orphan(skb);
+	if (cut) {
+		wlb_settle(skb, v6);
+		dst_output(wn->net, NULL, skb);
+		return NF_STOLEN;
+	}
+	skb->dev = dst->dev;
+	neigh_xmit(v6 ? NEIGH_ND_TABLE : NEIGH_ARP_TABLE, dst->dev,
+		   &member->addr, skb);
+	return NF_STOLEN;
+}
+
+/* At PRE_ROUTING the packet has no route; any one lets icmp_send() go to work. */
+static unsigned int wlb_cache_too_big(struct wlb_net *wn, struct sk_buff *skb,
+				      const struct wlb_redirect *r, bool v6,
+				      bool routed, struct dst_entry *dst,
+				      unsigned int mtu)
+{
+	if (routed)
+		dst_release(dst);
+	else
+		skb_dst_set(skb, dst);
+	wlb_tunnel_too_big(skb, v6, mtu);
+	wlb_group_count(wn, r->group, WLB_GROUP_STAT_too_big);
+	return NF_DROP;
+}
+
+unsigned int wlb_cache_out(struct wlb_net *wn, struct sk_buff *skb,
+			   const struct wlb_redirect *r,
+			   const struct wlb_choice *choice, bool v6,
+			   bool routed)
+{
+	const struct wlb_seat *seat = &r->assign->seat[choice->seat];
+	struct wlb_member *member = seat->member;
+	bool gre = seat->forward == WLB_FORWARD_GRE;
+	union wlb_addr from = {};
+	struct dst_entry *dst;
+	unsigned int mtu;
+
+	if (gre && r->group->has_source[v6])
+		from = r->group->source[v6];
+	dst = v6 ? wlb_cache_route6(wn->net, seat, &from) :
+		   wlb_cache_route4(wn->net, seat, &from);
+	if (!dst)
+		return wlb_cache_none(wn, r->group, WLB_GROUP_STAT_no_route);
+	if (!gre && !wlb_cache_adjacent(dst, v6)) {
+		dst_release(dst);
+		return wlb_cache_none(wn, r->group, WLB_GROUP_STAT_not_adjacent);
+	}
+	if (!gre && wlb_cache_silent(dst, &member->addr, v6)) {
+		dst_release(dst);
+		return wlb_cache_none(wn, r->group, WLB_GROUP_STAT_no_neighbour);
+	}
+	mtu = gre ? wlb_tunnel_redirect_mtu(dst, v6) : dst_mtu(dst);
+	if (!wlb_cache_fits(skb, v6, mtu))
+		return wlb_cache_too_big(wn, skb, r, v6, routed, dst, mtu);
+	this_cpu_inc(member->stats->packets);
+	this_cpu_add(member->stats->bytes, skb->len);
+	if (gre)
+		return wlb_cache_gre(wn, skb, r, choice, v6, routed, dst, &from);
+	return wlb_cache_l2(wn, skb, r, choice, v6, routed, dst);
+}

@@ -1,0 +1,601 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Service groups: read from a request, dumped, and put in the order of trial. */
+#include <linux/netdevice.h>
+#include <linux/slab.h>
+#include <linux/sort.h>
+
+#include "drain.h"
+#include "genl.h"
+#include "group.h"
+
+static const struct nla_policy wlb_router_policy[WLB_ROUTER_A_MAX + 1] = {
+	[WLB_ROUTER_A_CHECK_ALL] = { .type = NLA_FLAG },
+};
+
+static const struct nla_policy wlb_rule_policy[WLB_RULE_A_MAX + 1] = {
+	[WLB_RULE_A_DENY] = { .type = NLA_FLAG },
+	[WLB_RULE_A_SOURCE] = NLA_POLICY_NESTED(wlb_prefix_policy),
+	[WLB_RULE_A_DESTINATION] = NLA_POLICY_NESTED(wlb_prefix_policy),
+};
+
+static const struct nla_policy wlb_group_policy[WLB_GROUP_A_MAX + 1] = {
+	[WLB_GROUP_A_NAME] = { .type = NLA_NUL_STRING, .len = WLB_NAME_LEN - 1 },
+	[WLB_GROUP_A_TYPE] = NLA_POLICY_MAX(NLA_U8, __WLB_GROUP_TYPE_MAX - 1),
+	[WLB_GROUP_A_ID] = { .type = NLA_U8 },
+	[WLB_GROUP_A_IN] = { .type = NLA_NUL_STRING, .len = IFNAMSIZ - 1 },
+	[WLB_GROUP_A_OUT] = { .type = NLA_NUL_STRING, .len = IFNAMSIZ - 1 },
+	[WLB_GROUP_A_EXCLUDE] = { .type = NLA_NUL_STRING, .len = IFNAMSIZ - 1 },
+	[WLB_GROUP_A_RULE] = { .type = NLA_NESTED },
+	[WLB_GROUP_A_CLOSED] = { .type = NLA_FLAG },
+	[WLB_GROUP_A_HOOK] = NLA_POLICY_MAX(NLA_U8, __WLB_HOOK_MAX - 1),
+	[WLB_GROUP_A_SOURCE4] = { .type = NLA_BINARY, .len = 16 },
+	[WLB_GROUP_A_SOURCE6] = { .type = NLA_BINARY, .len = 16 },
+	[WLB_GROUP_A_DRAIN] = NLA_POLICY_MAX(NLA_U32, WLB_MAX_DRAIN),
+};
+
+const struct nla_policy wlb_group_set_policy[WLB_A_MAX + 1] = {
+	[WLB_A_ROUTER] = NLA_POLICY_NESTED(wlb_router_policy),
+	[WLB_A_GROUP] = { .type = NLA_NESTED },
+};
+
+static void wlb_groups_free(const struct wlb_groups *groups)
+{
+	unsigned int i;
+
+	for (i = 0; groups && i < groups->n; i++)
+		kvfree(groups->group[i].rule);
+	kvfree(groups);
+}
+
+static void wlb_group_state_free(struct wlb_group_state *state)
+{
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		wlb_assign_free(state->assign[i]);
+		wlb_flights_free(state->flights[i]);
+	}
+	free_percpu(state->stats);
+	kfree(state);
+}
+
+static struct wlb_group_state *wlb_group_state_new(u8 type, u8 id)
+{
+	struct wlb_group_state *state = kzalloc(sizeof(*state),
+						GFP_KERNEL_ACCOUNT);
+
+	if (!state)
+		return NULL;
+	state->stats = alloc_percpu_gfp(struct wlb_group_stats,
+					GFP_KERNEL_ACCOUNT);
+	if (!state->stats) {
+		kfree(state);
+		return NULL;
+	}
+	state->type = type;
+	state->id = id;
+	return state;
+}
+
+static struct wlb_group_state *wlb_group_state_of(const struct wlb_groups *groups,
+						  u8 type, u8 id)
+{
+	unsigned int i;
+
+	for (i = 0; groups && i < groups->n; i++) {
+		struct wlb_group_state *state = groups->group[i].state;
+
+		if (state && state->type == type && state->id == id)
+			return state;
+	}
+	return NULL;
+}
+
+/* States of @groups that @other has not. */
+static void wlb_group_states_free(const struct wlb_groups *groups,
+				  const struct wlb_groups *other)
+{
+	unsigned int i;
+
+	for (i = 0; groups && i < groups->n; i++) {
+		struct wlb_group_state *state = groups->group[i].state;
+
+		if (state && wlb_group_state_of(other, state->type,
+						state->id) != state)
+			wlb_group_state_free(state);
+	}
+}
+
+/* Interface names, as bits: a packet's device is compared with each name once. */
+static int wlb_nla_interfaces(struct wlb_groups *groups,
+			      const struct nlattr *nest, int type, u64 *bits,
+			      struct netlink_ext_ack *extack)
+{
+	const struct nlattr *attr;
+	char name[IFNAMSIZ];
+	unsigned int i;
+	int rem;
+
+	wlb_for_each_nested(attr, nest, type, rem) {
+		nla_strscpy(name, attr, sizeof(name));
+		if (!dev_valid_name(name)) {
+			NL_SET_ERR_MSG_ATTR(extack, attr,
+					    "interface: not a name of one");
+			return -EINVAL;
+		}
+		for (i = 0; i < groups->n_interfaces; i++)
+			if (!strcmp(groups->interface[i], name))
+				break;
+		if (i == WLB_MAX_INTERFACES) {
+			NL_SET_ERR_MSG_ATTR(extack, attr,
+					    "interface: at most 64 names in all groups");
+			return -EINVAL;
+		}
+		if (i == groups->n_interfaces)
+			strscpy(groups->interface[groups->n_interfaces++], name,
+				IFNAMSIZ);
+		*bits |= 1ULL << i;
+	}
+	return 0;
+}
+
+static int wlb_nla_rule(const struct nlattr *attr, struct wlb_rule *rule,
+			struct netlink_ext_ack *extack)
+{
+	struct nlattr *tb[WLB_RULE_A_MAX + 1];
+	int err;
+
+	err = nla_parse_nested(tb, WLB_RULE_A_MAX, attr, wlb_rule_policy,
+			       extack);
+	if (err)
+		return err;
+	rule->deny = nla_get_flag(tb[WLB_RULE_A_DENY]);
+	rule->has_src = tb[WLB_RULE_A_SOURCE];
+	rule->has_dst = tb[WLB_RULE_A_DESTINATION];
+	if (rule->has_src) {
+		err = wlb_nla_prefix(tb[WLB_RULE_A_SOURCE], &rule->src, extack);
+		if (err)
+			return err;
+	}
+	if (rule->has_dst) {
+		err = wlb_nla_prefix(tb[WLB_RULE_A_DESTINATION], &rule->dst,
+				     extack);
+		if (err)
+			return err;
+	}
+	if (rule->has_src && rule->has_dst && rule->src.v6 != rule->dst.v6) {
+		NL_SET_ERR_MSG_ATTR(extack, attr,
+				    "rule: prefixes of one address family");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int wlb_nla_rules(const struct nlattr *nest, struct wlb_group *group,
+			 struct netlink_ext_ack *extack)
+{
+	const struct nlattr *attr;
+	unsigned int n = 0;
+	int rem, err;
+
+	wlb_for_each_nested(attr, nest, WLB_GROUP_A_RULE, rem)
+		n++;
+	if (n > WLB_MAX_RULES) {
+		NL_SET_ERR_MSG_ATTR(extack, nest, "redirect-list: at most 512 rules");
+		return -EINVAL;
+	}
+	if (!n)
+		return 0;
+	group->rule = kvcalloc(n, sizeof(*group->rule), GFP_KERNEL_ACCOUNT);
+	if (!group->rule)
+		return -ENOMEM;
+	wlb_for_each_nested(attr, nest, WLB_GROUP_A_RULE, rem) {
+		err = wlb_nla_rule(attr, &group->rule[group->n_rules++], extack);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int wlb_nla_source(const struct nlattr *attr, struct wlb_group *group,
+			  bool v6, struct netlink_ext_ack *extack)
+{
+	bool is_v6;
+	int err;
+
+	if (!attr)
+		return 0;
+	err = wlb_nla_addr(attr, &group->source[v6], &is_v6, extack);
+	if (err)
+		return err;
+	if (is_v6 != v6) {
+		NL_SET_ERR_MSG_ATTR(extack, attr,
+				    "source: an address of its family");
+		return -EINVAL;
+	}
+	group->has_source[v6] = true;
+	return 0;
+}
+
+/* Unique by name and by identity, among those before. */
+static int wlb_group_unique(const struct wlb_groups *groups,
+			    const struct wlb_group *group, u8 type, u8 id,
+			    const struct nlattr *nest,
+			    struct netlink_ext_ack *extack)
+{
+	const struct wlb_group *g;
+
+	for (g = groups->group; g < group; g++) {
+		if (!strcmp(g->name, group->name)) {
+			NL_SET_ERR_MSG_ATTR(extack, nest, "name: given twice");
+			return -EINVAL;
+		}
+		if (g->state->type == type && g->state->id == id) {
+			NL_SET_ERR_MSG_ATTR(extack, nest,
+					    "service: two groups of one type and id");
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+static int wlb_group_read(const struct nlattr *nest, struct wlb_groups *groups,
+			  const struct wlb_groups *old,
+			  struct netlink_ext_ack *extack)
+{
+	struct wlb_group *group = &groups->group[groups->n];
+	struct nlattr *tb[WLB_GROUP_A_MAX + 1];
+	u8 type, id;
+	int err;
+
+	err = nla_parse_nested(tb, WLB_GROUP_A_MAX, nest, wlb_group_policy,
+			       extack);
+	if (err)
+		return err;
+	if (!tb[WLB_GROUP_A_NAME] || !tb[WLB_GROUP_A_TYPE] ||
+	    !tb[WLB_GROUP_A_ID]) {
+		NL_SET_ERR_MSG_ATTR(extack, nest, "group: needs name, type and id");
+		return -EINVAL;
+	}
+	type = nla_get_u8(tb[WLB_GROUP_A_TYPE]);
+	id = nla_get_u8(tb[WLB_GROUP_A_ID]);
+	err = wlb_nla_name(tb[WLB_GROUP_A_NAME], group->name, extack) ?:
+	      wlb_group_unique(groups, group, type, id, nest, extack);
+	if (err)
+		return err;
+	group->state = wlb_group_state_of(old, type, id) ?:
+		       wlb_group_state_new(type, id);
+	if (!group->state)
+		return -ENOMEM;
+	/* from here on it is the set's to free */
+	groups->n++;
+	if (tb[WLB_GROUP_A_HOOK])
+		group->hook = nla_get_u8(tb[WLB_GROUP_A_HOOK]);
+	if (tb[WLB_GROUP_A_DRAIN])
+		group->drain = nla_get_u32(tb[WLB_GROUP_A_DRAIN]);
+	group->closed = nla_get_flag(tb[WLB_GROUP_A_CLOSED]);
+	return wlb_nla_interfaces(groups, nest, WLB_GROUP_A_IN, &group->in,
+				  extack) ?:
+	       wlb_nla_interfaces(groups, nest, WLB_GROUP_A_OUT, &group->out,
+				  extack) ?:
+	       wlb_nla_interfaces(groups, nest, WLB_GROUP_A_EXCLUDE,
+				  &group->exclude, extack) ?:
+	       wlb_nla_source(tb[WLB_GROUP_A_SOURCE4], group, false, extack) ?:
+	       wlb_nla_source(tb[WLB_GROUP_A_SOURCE6], group, true, extack) ?:
+	       wlb_nla_rules(nest, group, extack);
+}
+
+static struct wlb_groups *wlb_groups_build(struct genl_info *info,
+					   const struct wlb_groups *old)
+{
+	unsigned int n = wlb_count_attrs(info, WLB_A_GROUP);
+	struct nlattr *router = info->attrs[WLB_A_ROUTER];
+	struct wlb_groups *groups;
+	const struct nlattr *attr;
+	int rem, err;
+
+	if (!n)
+		return NULL;
+	if (n > WLB_MAX_GROUPS) {
+		NL_SET_ERR_MSG(info->extack, "group: at most 256");
+		return ERR_PTR(-EINVAL);
+	}
+	groups = kvzalloc(struct_size(groups, group, n), GFP_KERNEL_ACCOUNT);
+	if (!groups)
+		return ERR_PTR(-ENOMEM);
+	groups->check_all = router &&
+			    nla_find_nested(router, WLB_ROUTER_A_CHECK_ALL);
+	wlb_for_each_attr(attr, info, WLB_A_GROUP, rem) {
+		err = wlb_group_read(attr, groups, old, info->extack);
+		if (!err)
+			continue;
+		wlb_group_states_free(groups, old);
+		wlb_groups_free(groups);
+		return ERR_PTR(err);
+	}
+	return groups;
+}
+
+/* Highest priority first, then standard services, then the lower id: wccp 2.2. */
+static int wlb_redirect_cmp(const void *a, const void *b)
+{
+	const struct wlb_redirect *x = a, *y = b;
+	const struct wlb_group_state *s = x->group->state, *t = y->group->state;
+
+	if (x->assign->priority != y->assign->priority)
+		return (int)y->assign->priority - (int)x->assign->priority;
+	if (s->type != t->type)
+		return (int)s->type - (int)t->type;
+	return (int)s->id - (int)t->id;
+}
+
+static int wlb_router_build_family(struct wlb_router_family *f,
+				   const struct wlb_groups *groups, bool v6)
+{
+	unsigned int i, j, n_members = 0;
+
+	f->redirect = kvcalloc(groups->n, sizeof(*f->redirect),
+			       GFP_KERNEL_ACCOUNT);
+	if (!f->redirect)
+		return -ENOMEM;
+	for (i = 0; i < groups->n; i++) {
+		const struct wlb_group *group = &groups->group[i];
+		const struct wlb_assign *assign = group->state->assign[v6];
+
+		if (!assign)
+			continue;
+		f->redirect[f->n].group = group;
+		f->redirect[f->n++].assign = assign;
+		n_members += assign->n_seats;
+		if (group->hook == WLB_HOOK_PREROUTING)
+			f->pre |= group->in;
+		else
+			f->post_in |= group->in;
+		f->post_out |= group->out;
+	}
+	sort(f->redirect, f->n, sizeof(*f->redirect), wlb_redirect_cmp, NULL);
+	if (wlb_index_alloc(&f->members, n_members))
+		return -ENOMEM;
+	for (i = 0; i < f->n; i++) {
+		const struct wlb_assign *assign = f->redirect[i].assign;
+
+		for (j = 0; j < assign->n_seats; j++)
+			wlb_index_add(&f->members, &assign->seat[j].member->addr,
+				      v6, i << WLB_MEMBER_SHIFT | j);
+	}
+	return 0;
+}
+
+static void wlb_router_free(struct wlb_router *router)
+{
+	unsigned int i;
+
+	for (i = 0; router && i < 2; i++) {
+		kvfree(router->by_family[i].redirect);
+		wlb_index_free(&router->by_family[i].members);
+	}
+	kfree(router);
+}
+
+struct wlb_router *wlb_router_build(const struct wlb_groups *groups)
+{
+	struct wlb_router *router = kzalloc(sizeof(*router), GFP_KERNEL_ACCOUNT);
+	unsigned int i;
+
+	if (!router)
+		return NULL;
+	router->groups = groups;
+	for (i = 0; i < 2; i++) {
+		if (!wlb_router_build_family(&router->by_family[i], groups, i))
+			continue;
+		wlb_router_free(router);
+		return NULL;
+	}
+	return router;
+}
+
+void wlb_router_publish(struct wlb_net *wn, struct wlb_router *router)
+{
+	router = rcu_replace_pointer(wn->router, router,
+				     lockdep_is_held(&wn->lock));
+	wn->router_generation++;
+	synchronize_rcu();
+	wlb_router_free(router);
+}
+
+/* Routes that are remembered have the source that a group had. */
+static void wlb_groups_forget_routes(const struct wlb_groups *groups)
+{
+	unsigned int i, j, v6;
+
+	for (i = 0; i < groups->n; i++) {
+		for (v6 = 0; v6 < 2; v6++) {
+			struct wlb_assign *a = groups->group[i].state->assign[v6];
+
+			for (j = 0; a && j < a->n_seats; j++) {
+				dst_cache_reset(&a->seat[j].member->dst[0]);
+				dst_cache_reset(&a->seat[j].member->dst[1]);
+			}
+		}
+	}
+}
+
+int wlb_group_set(struct sk_buff *skb, struct genl_info *info)
+{
+	struct wlb_net *wn = wlb_pernet(genl_info_net(info));
+	struct wlb_router *router = NULL;
+	struct wlb_groups *groups;
+	const struct wlb_groups *old;
+	int err;
+
+	mutex_lock(&wn->lock);
+	old = wn->groups;
+	groups = wlb_groups_build(info, old);
+	if (IS_ERR(groups)) {
+		err = PTR_ERR(groups);
+		goto unlock;
+	}
+	if (groups) {
+		err = -ENOMEM;
+		router = wlb_router_build(groups);
+		if (!router)
+			goto refuse;
+		err = wlb_hooks_update(wn, wn->hooked | WLB_ROLE_CACHE_ROUTER);
+		if (err) {
+			NL_SET_ERR_MSG(info->extack,
+				       "hooks cannot be registered");
+			goto refuse;
+		}
+	}
+	wn->groups = groups;
+	wlb_router_publish(wn, router);
+	if (groups)
+		wlb_groups_forget_routes(groups);
+	else
+		wlb_hooks_update(wn, wn->hooked & ~WLB_ROLE_CACHE_ROUTER);
+	wlb_group_states_free(old, groups);
+	wlb_groups_free(old);
+	err = 0;
+	goto unlock;
+
+refuse:
+	wlb_router_free(router);
+	wlb_group_states_free(groups, old);
+	wlb_groups_free(groups);
+unlock:
+	mutex_unlock(&wn->lock);
+	return err;
+}
+
+void wlb_router_free_all(struct wlb_net *wn)
+{
+	wlb_router_free(rcu_dereference_protected(wn->router, true));
+	wlb_group_states_free(wn->groups, NULL);
+	wlb_groups_free(wn->groups);
+}
+
+static int wlb_put_interfaces(struct sk_buff *msg, int type,
+			      const struct wlb_groups *groups, u64 bits)
+{
+	unsigned int i;
+
+	for (i = 0; i < groups->n_interfaces; i++)
+		if ((bits >> i & 1) &&
+		    nla_put_string(msg, type, groups->interface[i]))
+			return -EMSGSIZE;
+	return 0;
+}
+
+static int wlb_put_rule(struct sk_buff *msg, const struct wlb_rule *rule)
+{
+	struct nlattr *nest = nla_nest_start(msg, WLB_GROUP_A_RULE);
+
+	if (!nest || (rule->deny && nla_put_flag(msg, WLB_RULE_A_DENY)) ||
+	    (rule->has_src &&
+	     wlb_put_prefix(msg, WLB_RULE_A_SOURCE, &rule->src)) ||
+	    (rule->has_dst &&
+	     wlb_put_prefix(msg, WLB_RULE_A_DESTINATION, &rule->dst)))
+		return -EMSGSIZE;
+	nla_nest_end(msg, nest);
+	return 0;
+}
+
+static int wlb_put_group_stats(struct sk_buff *msg,
+			       const struct wlb_group_state *state)
+{
+	struct nlattr *nest = nla_nest_start(msg, WLB_GROUP_A_STATS);
+	unsigned int i;
+	int cpu;
+
+	if (!nest)
+		return -EMSGSIZE;
+	for (i = 0; i < __WLB_GROUP_STAT_MAX; i++) {
+		u64 sum = 0;
+
+		for_each_possible_cpu(cpu)
+			sum += READ_ONCE(per_cpu_ptr(state->stats, cpu)->count[i]);
+		if (nla_put_u64_64bit(msg, i + 1, sum, 0))
+			return -EMSGSIZE;
+	}
+	nla_nest_end(msg, nest);
+	return 0;
+}
+
+static int wlb_put_group(struct sk_buff *msg, const struct wlb_groups *groups,
+			 const struct wlb_group *g)
+{
+	struct nlattr *nest = nla_nest_start(msg, WLB_A_GROUP);
+	unsigned int i;
+
+	if (!nest || nla_put_string(msg, WLB_GROUP_A_NAME, g->name) ||
+	    nla_put_u8(msg, WLB_GROUP_A_TYPE, g->state->type) ||
+	    nla_put_u8(msg, WLB_GROUP_A_ID, g->state->id) ||
+	    wlb_put_interfaces(msg, WLB_GROUP_A_IN, groups, g->in) ||
+	    wlb_put_interfaces(msg, WLB_GROUP_A_OUT, groups, g->out) ||
+	    wlb_put_interfaces(msg, WLB_GROUP_A_EXCLUDE, groups, g->exclude))
+		return -EMSGSIZE;
+	for (i = 0; i < g->n_rules; i++)
+		if (wlb_put_rule(msg, &g->rule[i]))
+			return -EMSGSIZE;
+	if ((g->closed && nla_put_flag(msg, WLB_GROUP_A_CLOSED)) ||
+	    nla_put_u8(msg, WLB_GROUP_A_HOOK, g->hook) ||
+	    (g->has_source[0] &&
+	     wlb_put_addr(msg, WLB_GROUP_A_SOURCE4, &g->source[0], false)) ||
+	    (g->has_source[1] &&
+	     wlb_put_addr(msg, WLB_GROUP_A_SOURCE6, &g->source[1], true)) ||
+	    nla_put_u32(msg, WLB_GROUP_A_DRAIN, g->drain) ||
+	    wlb_put_group_stats(msg, g->state))
+		return -EMSGSIZE;
+	nla_nest_end(msg, nest);
+	return 0;
+}
+
+/* The header is number 0, then the groups. */
+static int wlb_put_router(struct sk_buff *msg, const struct wlb_groups *groups,
+			  unsigned long n)
+{
+	struct nlattr *nest;
+
+	if (n)
+		return groups && n <= groups->n ?
+		       wlb_put_group(msg, groups, &groups->group[n - 1]) :
+		       -ENOENT;
+	nest = nla_nest_start(msg, WLB_A_ROUTER);
+	if (!nest || (groups && groups->check_all &&
+		      nla_put_flag(msg, WLB_ROUTER_A_CHECK_ALL)))
+		return -EMSGSIZE;
+	nla_nest_end(msg, nest);
+	return 0;
+}
+
+/* A redirect list of 512 rules takes 40 KB. */
+int wlb_group_get_start(struct netlink_callback *cb)
+{
+	cb->min_dump_alloc = 65535;
+	return 0;
+}
+
+int wlb_group_get(struct sk_buff *msg, struct netlink_callback *cb)
+{
+	struct wlb_net *wn = wlb_pernet(sock_net(msg->sk));
+	void *hdr;
+	int err;
+
+	mutex_lock(&wn->lock);
+	cb->seq = wn->router_generation + 1;	/* 0 would mean no check */
+	for (;; cb->args[0]++) {
+		hdr = wlb_genl_put(msg, cb, WLB_CMD_GROUP_GET);
+		if (!hdr) {
+			err = -EMSGSIZE;
+			break;
+		}
+		err = wlb_put_router(msg, wn->groups, cb->args[0]);
+		if (err) {
+			genlmsg_cancel(msg, hdr);
+			break;
+		}
+		genlmsg_end(msg, hdr);
+	}
+	mutex_unlock(&wn->lock);
+	return msg->len ?: err == -ENOENT ? 0 : err;
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The cache router: service groups as the administrator wants them (group.c), who
+ * has which packets as the caches agreed (assign.c), and the two as packets see
+ * them. Everything that a packet reads is built whole and swapped in by RCU; what
+ * outlives a swap, counters and tables of flows, hangs on wlb_group_state and
+ * wlb_member, which change hands under wlb_net.lock.
+ */
+#ifndef WLB_GROUP_H
+#define WLB_GROUP_H
+
+#include <linux/if.h>
+#include <net/dst_cache.h>
+#include <net/genetlink.h>
+
+#include "../include/wlb/redirect.h"
+#include "conf.h"
+
+struct wlb_drain;
+struct wlb_flights;
+
+struct wlb_group_stats {
+	unsigned long count[__WLB_GROUP_STAT_MAX];
+};
+
+struct wlb_member_stats {
+	unsigned long packets, bytes, returned;
+};
+
+/* A cache; lives as long as assignments of its group and family have it. */
+struct wlb_member {
+	union wlb_addr addr;
+	bool v6;
+	u16 id;				/* of no other one at the same time */
+	unsigned int users;		/* assignments; under the lock */
+	struct wlb_member_stats __percpu *stats;
+	struct dst_cache dst[__WLB_FORWARD_MAX];
+};
+
+/* What an assignment says of a member. */
+struct wlb_seat {
+	struct wlb_member *member;
+	u8 forward;			/* enum wlb_forward */
+	u8 ret;				/* enum wlb_forward */
+};
+
+struct wlb_mask_value {
+	u32 number;
+	u8 seat;
+};
+
+struct wlb_mask_set {
+	struct wlb_wccp_mask mask;
+	u8 n_bits;
+	u8 octet[WLB_MAX_MASK_BITS];	/* where in a wlb_mask_key the bits are, */
+	u8 bit[WLB_MAX_MASK_BITS];	/* in the order of the value's number */
+	u32 n_values;
+	struct wlb_mask_value *value;	/* ascending */
+};
+
+/* Which seat has which packets. Outlives its assignment while flows drain. */
+struct wlb_mapping {
+	unsigned int users;		/* under the lock */
+	u32 flags;			/* of the service */
+	u8 method;			/* enum wlb_assign_method */
+	u8 n_seats;
+	u16 id[WLB_MAX_CACHES];		/* wlb_member.id by seat */
+	u8 bucket[WLB_BUCKETS];
+	unsigned int n_sets;
+	struct wlb_mask_set *set;
+	unsigned int n_values;
+	struct wlb_mask_value *values;	/* of all sets */
+};
+
+struct wlb_assign {
+	u8 priority;
+	u8 protocol;
+	u16 port[WLB_WCCP_PORTS_LEN];
+	u8 n_ports;			/* that count */
+	bool v6;
+	u8 n_seats;
+	bool l2_return;			/* some seat's */
+	struct wlb_seat seat[WLB_MAX_CACHES];
+	struct wlb_mapping *mapping;
+	struct wlb_drain *drain;	/* or NULL */
+	/* the daemon's own */
+	bool has_key, key_v6;
+	union wlb_addr key_address;
+	u32 key_number;
+	u32 change_number;
+	unsigned int state_len;
+	u8 *state;
+};
+
+/* What of a group outlives a change of its settings. */
+struct wlb_group_state {
+	u8 type;			/* enum wlb_group_type */
+	u8 id;
+	struct wlb_group_stats __percpu *stats;
+	struct wlb_assign *assign[2];	/* by wlb_router.by_family */
+	struct wlb_flights *flights[2];	/* made for the first drain */
+};
+
+struct wlb_rule {
+	bool deny;
+	bool has_src, has_dst;
+	struct wlb_prefix src, dst;
+};
+
+struct wlb_group {
+	char name[WLB_NAME_LEN];
+	u64 in, out, exclude;		/* bits of wlb_groups.interface */
+	unsigned int n_rules;
+	struct wlb_rule *rule;
+	bool closed;
+	u8 hook;			/* enum wlb_group_hook */
+	bool has_source[2];
+	union wlb_addr source[2];
+	u32 drain;			/* s */
+	struct wlb_group_state *state;
+};
+
+struct wlb_groups {
+	bool check_all;
+	unsigned int n_interfaces;
+	char interface[WLB_MAX_INTERFACES][IFNAMSIZ];
+	unsigned int n;
+	struct wlb_group group[];
+};
+
+/* A group that has an assignment, as packets find it. */
+struct wlb_redirect {
+	const struct wlb_group *group;
+	const struct wlb_assign *assign;
+};
+
+#define WLB_MEMBER_SHIFT	5	/* of the group's index; 32 members */
+
+struct wlb_router_family {
+	unsigned int n;
+	struct wlb_redirect *redirect;	/* in the order in which they are tried */
+	struct wlb_index members;	/* by address: redirect << 5 | seat */
+	u64 pre;			/* interfaces that PRE_ROUTING cares for, */
+	u64 post_in, post_out;		/* and POST_ROUTING */
+};
+
+struct wlb_router {
+	const struct wlb_groups *groups;
+	struct wlb_router_family by_family[2];	/* IPv4, IPv6 */
+};
+
+static inline void wlb_group_count(struct wlb_net *wn,
+				   const struct wlb_group *group,
+				   enum wlb_group_stat stat)
+{
+	this_cpu_inc(group->state->stats->count[stat]);
+	wlb_count(wn, WLB_STAT_redirect_gre + stat);
+}
+
+/* The bit of @dev among the groups' interfaces, 0 if none names it. */
+static inline u64 wlb_groups_interface(const struct wlb_groups *groups,
+				       const struct net_device *dev)
+{
+	unsigned int i;
+
+	for (i = 0; i < groups->n_interfaces; i++)
+		if (!strncmp(groups->interface[i], dev->name, IFNAMSIZ))
+			return 1ULL << i;
+	return 0;
+}
+
+/*
+ * group.c: what packets see of @groups and their assignments; NULL without memory.
+ * Publishing swaps it in, waits, and frees what was there.
+ */
+struct wlb_router *wlb_router_build(const struct wlb_groups *groups);
+void wlb_router_publish(struct wlb_net *wn, struct wlb_router *router);
+int wlb_group_set(struct sk_buff *skb, struct genl_info *info);
+int wlb_group_get(struct sk_buff *msg, struct netlink_callback *cb);
+int wlb_group_get_start(struct netlink_callback *cb);
+/* No hook runs any more. */
+void wlb_router_free_all(struct wlb_net *wn);
+
+extern const struct nla_policy wlb_group_set_policy[WLB_A_MAX + 1];
+extern const struct nla_policy wlb_assign_set_policy[WLB_A_MAX + 1];
+
+/* assign.c, assign_dump.c */
+void wlb_assign_free(struct wlb_assign *assign);
+void wlb_mapping_put(struct wlb_mapping *mapping);
+int wlb_assign_set(struct sk_buff *skb, struct genl_info *info);
+int wlb_assign_get(struct sk_buff *msg, struct netlink_callback *cb);
+
+#endif /* WLB_GROUP_H */

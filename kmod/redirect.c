@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The cache router: which packets go to a cache. A packet is tried against the
+ * groups in their order; the first whose service it belongs to has it. Whatever
+ * stands against it, it is forwarded as if there were no cache, unless the
+ * administrator wants the service closed.
+ */
+#include <net/arp.h>
+#include <net/ndisc.h>
+#include <net/netfilter/nf_conntrack.h>
+
+#include "pkt.h"
+#include "redirect.h"
+
+/* Ports and TCP flags, of a first fragment only. */
+static bool wlb_passer_ports(const struct sk_buff *skb, unsigned int off,
+			     struct wlb_passer *p)
+{
+	union {
+		struct tcphdr tcp;
+		__be16 port[2];
+	} buf;
+	const __be16 *port;
+
+	if (p->proto == IPPROTO_TCP) {
+		const struct tcphdr *th = skb_header_pointer(skb, off,
+							     sizeof(buf.tcp),
+							     &buf.tcp);
+
+		if (!th)
+			return false;
+		p->tcp_flags = ((const u8 *)th)[13];
+		p->sport = ntohs(th->source);
+		p->dport = ntohs(th->dest);
+	} else if (p->proto == IPPROTO_UDP) {
+		port = skb_header_pointer(skb, off, sizeof(buf.port), buf.port);
+		if (!port)
+			return false;
+		p->sport = ntohs(port[0]);
+		p->dport = ntohs(port[1]);
+	}
+	return true;
+}
+
+/* What of it services and hashes look at; false if it is shorter than it says. */
+static __always_inline bool wlb_passer_read(const struct sk_buff *skb,
+					    const bool v6, struct wlb_passer *p)
+{
+	p->v6 = v6;
+	if (v6) {
+		const struct ipv6hdr *ih = ipv6_hdr(skb);
+		int off = sizeof(*ih);
+		__be16 frag = 0;
+
+		p->src.v6 = ih->saddr;
+		p->dst.v6 = ih->daddr;
+		p->proto = ih->nexthdr;
+		if (p->proto != IPPROTO_TCP && p->proto != IPPROTO_UDP)
+			off = ipv6_skip_exthdr(skb, off, &p->proto, &frag);
+		return off >= 0 &&
+		       ((frag & htons(IP6_OFFSET)) ||
+			wlb_passer_ports(skb, off, p));
+	}
+	p->src.v4 = ip_hdr(skb)->saddr;
+	p->dst.v4 = ip_hdr(skb)->daddr;
+	p->proto = ip_hdr(skb)->protocol;
+	return (ip_hdr(skb)->frag_off & htons(IP_OFFSET)) ||
+	       wlb_passer_ports(skb, ip_hdrlen(skb), p);
+}
+
+/* Neither end is nobody's, everybody's or the link's. */
+static bool wlb_passer_ordinary(const struct wlb_passer *p)
+{
+	if (p->v6) {
+		int either = ipv6_addr_type(&p->src.v6) |
+			     ipv6_addr_type(&p->dst.v6);
+
+		return !(either & (IPV6_ADDR_MULTICAST | IPV6_ADDR_LINKLOCAL |
+				   IPV6_ADDR_LOOPBACK)) &&
+		       !ipv6_addr_any(&p->src.v6) && !ipv6_addr_any(&p->dst.v6);
+	}
+	return !ipv4_is_multicast(p->dst.v4) && !ipv4_is_lbcast(p->dst.v4) &&
+	       !ipv4_is_zeronet(p->src.v4) && !ipv4_is_zeronet(p->dst.v4) &&
+	       !ipv4_is_linklocal_169(p->src.v4) &&
+	       !ipv4_is_linklocal_169(p->dst.v4) &&
+	       !ipv4_is_loopback(p->dst.v4);
+}
+
+/* D01 5.6.2: protocol 0 is any, ports are of TCP and UDP only. */
+static bool wlb_service_has(const struct wlb_assign *a,
+			    const struct wlb_passer *p)
+{
+	u32 flags = a->mapping->flags;
+	unsigned int i;
+	u16 port;
+
+	if (a->protocol != p->proto &&
+	    (a->protocol || (flags & WLB_WCCP_ONLY_PROTO0)))
+		return false;
+	if (!(flags & WLB_WCCP_PORTS) ||
+	    (a->protocol != IPPROTO_TCP && a->protocol != IPPROTO_UDP))
+		return true;
+	port = flags & WLB_WCCP_PORTS_SRC ? p->sport : p->dport;
+	for (i = 0; i < a->n_ports; i++)
+		if (a->port[i] == port)
+			return true;
+	return false;
+}
+
+static bool wlb_rules_permit(const struct wlb_group *group,
+			     const struct wlb_passer *p)
+{
+	unsigned int i;
+
+	for (i = 0; i < group->n_rules; i++) {
+		const struct wlb_rule *rule = &group->rule[i];
+
+		if ((!rule->has_src ||
+		     wlb_prefix_match(&rule->src, &p->src, p->v6)) &&
+		    (!rule->has_dst ||
+		     wlb_prefix_match(&rule->dst, &p->dst, p->v6)))
+			return !rule->deny;
+	}
+	return !group->n_rules;
+}
+
+static bool wlb_is_member(const struct wlb_router_family *f, unsigned int at,
+			  const union wlb_addr *addr, bool v6)
+{
+	const struct wlb_index_entry *e;
+
+	wlb_index_for_each(e, &f->members, addr, v6)
+		if (e->object >> WLB_MEMBER_SHIFT == at)
+			return true;
+	return false;
+}
+
+/* Has a cache that returns by L2 sent it? */
+static bool wlb_from_member_mac(const struct wlb_assign *a,
+				const struct sk_buff *skb,
+				struct net_device *dev)
+{
+	unsigned char ha[MAX_ADDR_LEN];
+	const struct neighbour *n;
+	unsigned int i;
+
+	if (!skb_mac_header_was_set(skb) || dev->type != ARPHRD_ETHER ||
+	    skb->network_header - skb->mac_header < ETH_HLEN)
+		return false;
+	for (i = 0; i < a->n_seats; i++) {
+		const struct wlb_seat *seat = &a->seat[i];
+
+		if (seat->ret != WLB_FORWARD_L2)
+			continue;
+		n = a->v6 ? __ipv6_neigh_lookup_noref(dev, &seat->member->addr) :
+			    __ipv4_neigh_lookup_noref(dev, (__force u32)
+						      seat->member->addr.v4);
+		if (!n || !(READ_ONCE(n->nud_state) & NUD_VALID))
+			continue;
+		neigh_ha_snapshot(ha, n, dev);
+		if (ether_addr_equal(ha, eth_hdr(skb)->h_source))
+			return true;
+	}
+	return false;
+}
+
+/* Where it came from, before source NAT. */
+static void wlb_first_source(const struct sk_buff *skb, bool v6,
+			     union wlb_addr *src)
+{
+	enum ip_conntrack_info ctinfo;
+	const struct nf_conn *ct = nf_ct_get(skb, &ctinfo);
+	const struct nf_conntrack_tuple *tuple;
+
+	if (!ct)
+		return;
+	tuple = &ct->tuplehash[CTINFO2DIR(ctinfo)].tuple;
+	if (v6)
+		src->v6 = tuple->src.u3.in6;
+	else
+		src->v4 = tuple->src.u3.ip;
+}
+
+/* A packet at one of the two hooks. */
+struct wlb_trial {
+	struct wlb_passer p;
+	union wlb_addr first;		/* source, before source NAT */
+	struct net_device *dev;		/* by which it has come in */
+	u64 in, out;			/* interfaces' bits; out 0 at PRE_ROUTING */
+	bool routed;			/* at POST_ROUTING */
+};
+
+static bool wlb_exempt(const struct wlb_router_family *f, unsigned int at,
+		       const struct sk_buff *skb, const struct wlb_trial *t)
+{
+	const struct wlb_redirect *r = &f->redirect[at];
+
+	return (r->group->exclude & t->in) ||
+	       wlb_is_member(f, at, &t->first, t->p.v6) ||
+	       wlb_is_member(f, at, &t->p.dst, t->p.v6) ||
+	       (r->assign->l2_return &&
+		wlb_from_member_mac(r->assign, skb, t->dev));
+}
+
+/* The packet belongs to the service and nothing exempts it. */
+static unsigned int wlb_redirect(struct wlb_net *wn, struct sk_buff *skb,
+				 const struct wlb_redirect *r,
+				 const struct wlb_passer *p, bool routed)
+{
+	struct wlb_choice choice;
+
+	wlb_choose(r->assign, p, &choice);
+	if (unlikely(choice.full))
+		wlb_group_count(wn, r->group, WLB_GROUP_STAT_drain_full);
+	if (choice.seat == WLB_SEAT_NONE)
+		return wlb_cache_none(wn, r->group, WLB_GROUP_STAT_unassigned);
+	if (choice.kept)
+		wlb_group_count(wn, r->group, WLB_GROUP_STAT_kept);
+	return wlb_cache_out(wn, skb, r, &choice, p->v6, routed);
+}
+
+static unsigned int wlb_redirect_try(struct wlb_net *wn,
+				     const struct wlb_router *router,
+				     struct sk_buff *skb, struct wlb_trial *t)
+{
+	const struct wlb_router_family *f = &router->by_family[t->p.v6];
+	u8 hook = t->routed ? WLB_HOOK_FORWARD : WLB_HOOK_PREROUTING;
+	const struct wlb_passer *p = &t->p;
+	unsigned int i;
+
+	t->first = p->src;
+	if (t->routed)
+		wlb_first_source(skb, p->v6, &t->first);
+	for (i = 0; i < f->n; i++) {
+		const struct wlb_redirect *r = &f->redirect[i];
+		const struct wlb_group *group = r->group;
+
+		if (!(group->out & t->out) &&
+		    !(group->hook == hook && (group->in & t->in)))
+			continue;
+		if (!wlb_service_has(r->assign, p))
+			continue;
+		if (wlb_exempt(f, i, skb, t)) {
+			wlb_group_count(wn, group, WLB_GROUP_STAT_exempt);
+			continue;
+		}
+		if (!wlb_passer_ordinary(p) ||
+		    (!t->routed && !wlb_is_far(wn->net, t->dev, &p->dst, p->v6)))
+			return NF_ACCEPT;
+		if (wlb_rules_permit(group, p))
+			return wlb_redirect(wn, skb, r, p, t->routed);
+		wlb_group_count(wn, group, WLB_GROUP_STAT_denied);
+		if (!router->groups->check_all)
+			return NF_ACCEPT;
+	}
+	return NF_ACCEPT;
+}
+
+static bool wlb_passer_expiring(const struct sk_buff *skb, bool v6)
+{
+	return (v6 ? ipv6_hdr(skb)->hop_limit : ip_hdr(skb)->ttl) <= 1;
+}
+
+static __always_inline unsigned int wlb_redirect_in(struct wlb_net *wn,
+						    struct sk_buff *skb,
+						    const struct nf_hook_state *state,
+						    const bool v6)
+{
+	const struct wlb_router *router = rcu_dereference(wn->router);
+	struct wlb_trial t = { .dev = state->in };
+	unsigned int verdict;
+
+	if (!router || skb->pkt_type != PACKET_HOST)
+		return NF_ACCEPT;
+	if (wlb_returned(wn, router, skb, v6, &verdict))
+		return verdict;
+	if (!router->by_family[v6].pre)
+		return NF_ACCEPT;
+	t.in = wlb_groups_interface(router->groups, state->in);
+	if (!(t.in & router->by_family[v6].pre) || wlb_passer_expiring(skb, v6))
+		return NF_ACCEPT;
+	if (!wlb_passer_read(skb, v6, &t.p)) {
+		wlb_count(wn, WLB_STAT_redirect_malformed);
+		return NF_ACCEPT;
+	}
+	return wlb_redirect_try(wn, router, skb, &t);
+}
+
+/* What the router itself sends has come in by no interface. */
+static __always_inline unsigned int wlb_redirect_out(struct wlb_net *wn,
+						     struct sk_buff *skb,
+						     const struct nf_hook_state *state,
+						     const bool v6)
+{
+	const struct wlb_router *router = rcu_dereference(wn->router);
+	struct wlb_trial t = { .dev = state->in, .routed = true };
+	const struct wlb_router_family *f;
+
+	if (!router || !skb->skb_iif || !state->in ||
+	    wlb_is_settled(skb, v6))
+		return NF_ACCEPT;
+	f = &router->by_family[v6];
+	if (!(f->post_in | f->post_out))
+		return NF_ACCEPT;
+	t.in = wlb_groups_interface(router->groups, state->in);
+	t.out = wlb_groups_interface(router->groups, state->out);
+	if (!(t.in & f->post_in) && !(t.out & f->post_out))
+		return NF_ACCEPT;
+	if (!wlb_passer_read(skb, v6, &t.p)) {
+		wlb_count(wn, WLB_STAT_redirect_malformed);
+		return NF_ACCEPT;
+	}
+	return wlb_redirect_try(wn, router, skb, &t);
+}
+
+unsigned int wlb_redirect_in4(void *priv, struct sk_buff *skb,
+			      const struct nf_hook_state *state)
+{
+	return wlb_redirect_in(priv, skb, state, false);
+}
+
+unsigned int wlb_redirect_in6(void *priv, struct sk_buff *skb,
+			      const struct nf_hook_state *state)
+{
+	return wlb_redirect_in(priv, skb, state, true);
+}
+
+unsigned int wlb_redirect_out4(void *priv, struct sk_buff *skb,
+			       const struct nf_hook_state *state)
+{
+	return wlb_redirect_out(priv, skb, state, false);
+}
+
+unsigned int wlb_redirect_out6(void *priv, struct sk_buff *skb,
+			       const struct nf_hook_state *state)
+{
+	return wlb_redirect_out(priv, skb, state, true);
+}

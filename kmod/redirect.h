@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A packet on its way to a cache (cache_out.c) and back (returned.c); which ones go
+ * is redirect.c's to say.
+ */
+#ifndef WLB_REDIRECT_PATH_H
+#define WLB_REDIRECT_PATH_H
+
+#include <net/addrconf.h>
+#include <net/ip.h>
+#include <net/route.h>
+
+#include "compat.h"
+#include "drain.h"
+#include "group.h"
+
+/*
+ * "Not to be redirected any more", from PRE_ROUTING to POST_ROUTING. A pointer to
+ * the packet in hand would not do: a device's packets pass PRE_ROUTING by the
+ * list, and may wait in a queue of user space in between.
+ */
+static inline void wlb_settle(struct sk_buff *skb, bool v6)
+{
+	if (v6)
+		IP6CB(skb)->flags |= WLB_SKB_SETTLED;
+	else
+		IPCB(skb)->flags |= WLB_SKB_SETTLED;
+}
+
+static inline bool wlb_is_settled(const struct sk_buff *skb, bool v6)
+{
+	return (v6 ? IP6CB(skb)->flags : IPCB(skb)->flags) & WLB_SKB_SETTLED;
+}
+
+/* Of another host, as the routing tables of @dev see it? */
+static inline bool wlb_is_far(struct net *net, const struct net_device *dev,
+			      const union wlb_addr *addr, bool v6)
+{
+	if (v6)
+		return !ipv6_chk_addr(net, &addr->v6, NULL, 0);
+	return inet_addr_type_dev_table(net, dev, addr->v4) == RTN_UNICAST;
+}
+
+/*
+ * Sends the packet to a seat, or says why not. @routed: it is at POST_ROUTING and
+ * goes on from there; else at PRE_ROUTING and is sent from here.
+ */
+unsigned int wlb_cache_out(struct wlb_net *wn, struct sk_buff *skb,
+			   const struct wlb_redirect *r,
+			   const struct wlb_choice *choice, bool v6,
+			   bool routed);
+
+/* No cache for a packet of the service, @stat why. */
+unsigned int wlb_cache_none(struct wlb_net *wn, const struct wlb_group *group,
+			    enum wlb_group_stat stat);
+
+/*
+ * Something else that concerns the redirection: a packet in GRE that a cache
+ * returns, or an error about one in GRE to a cache. True with the verdict if so.
+ */
+bool wlb_returned(struct wlb_net *wn, const struct wlb_router *router,
+		  struct sk_buff *skb, bool v6, unsigned int *verdict);
+
+#endif /* WLB_REDIRECT_PATH_H */
