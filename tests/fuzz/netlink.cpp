@@ -300,6 +300,55 @@ void config(const nlmsghdr *message, const Bytes &body)
     CHECK(again.config == running.config && again.generation == running.generation);
 }
 
+// What was read of the cache router survives being sent back, as by a daemon that
+// starts anew.
+void groups(const nlmsghdr *message, const Bytes &body)
+{
+    RunningGroups running;
+    const auto got = decode_groups(message, running);
+    CHECK(!got || top_of(body).good());
+    if (!got)
+        return;
+    CHECK(running.groups.size() == top_of(body).all(WLB_A_GROUP).size());
+    RedirectGroups kept{running.check_all, {}};
+    for (const auto &[group, counters] : running.groups) {
+        CHECK(counters.size() >= __WLB_GROUP_STAT_MAX);
+        for (const auto &rule : group.rules) {
+            check_prefixes(rule.source ? std::vector{*rule.source} : std::vector<Prefix>{});
+            check_prefixes(rule.destination ? std::vector{*rule.destination}
+                                            : std::vector<Prefix>{});
+        }
+        kept.groups.push_back(group);
+    }
+    const auto sent = encode_groups(42, kept);
+    CHECK(sent);
+    RunningGroups again;
+    CHECK(decode_groups(nlmsg_hdr(sent->get()), again));
+    CHECK(again.check_all == kept.check_all && again.groups.size() == kept.groups.size());
+    for (std::size_t i = 0; i < kept.groups.size(); ++i)
+        CHECK(again.groups[i].group == kept.groups[i]);
+}
+
+void assignments(const nlmsghdr *message, const Bytes &body)
+{
+    std::vector<RunningAssignment> running;
+    const auto got = decode_assignments(message, running);
+    CHECK(!got || top_of(body).good());
+    if (!got)
+        return;
+    CHECK(running.size() == top_of(body).all(WLB_A_ASSIGNMENT).size());
+    for (const auto &[assignment, counters] : running) {
+        CHECK(counters.size() == assignment.members.size());
+        if (assignment.masks.size() > WLB_MAX_MASKS)
+            continue; // the module has no such, and a value cannot name so many
+        const auto sent = encode_assignment(42, assignment);
+        CHECK(sent);
+        std::vector<RunningAssignment> again;
+        CHECK(decode_assignments(nlmsg_hdr(sent->get()), again));
+        CHECK(again.size() == 1 && again[0].assignment == assignment);
+    }
+}
+
 // The kernel's errnos are small; libnl takes no error message that is shorter.
 constexpr std::int32_t most_errno = 4095;
 
@@ -389,6 +438,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
         dump_end(body, flags);
         break;
     default:
+        if ((data[0] & 0x40) != 0)
+            groups(message.get(), body);
+        else
+            assignments(message.get(), body);
         break;
     }
     return 0;

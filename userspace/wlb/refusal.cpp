@@ -110,6 +110,65 @@ constexpr auto flow_names = [] {
     return names;
 }();
 
+constexpr auto rule_names = [] {
+    Names<WLB_RULE_A_MAX + 1> names{};
+    names[WLB_RULE_A_DENY].name = "deny";
+    names[WLB_RULE_A_SOURCE].name = "source";
+    names[WLB_RULE_A_DESTINATION].name = "destination";
+    return names;
+}();
+
+constexpr auto group_names = [] {
+    Names<WLB_GROUP_A_MAX + 1> names{};
+    names[WLB_GROUP_A_NAME].name = "name";
+    names[WLB_GROUP_A_TYPE].name = "type";
+    names[WLB_GROUP_A_ID].name = "id";
+    names[WLB_GROUP_A_IN].name = "redirect-in";
+    names[WLB_GROUP_A_OUT].name = "redirect-out";
+    names[WLB_GROUP_A_EXCLUDE].name = "exclude-in";
+    names[WLB_GROUP_A_RULE] = {"redirect-list", rule_names.data(), 0};
+    names[WLB_GROUP_A_CLOSED].name = "closed";
+    names[WLB_GROUP_A_HOOK].name = "hook";
+    names[WLB_GROUP_A_SOURCE4].name = "source";
+    names[WLB_GROUP_A_SOURCE6].name = "source";
+    names[WLB_GROUP_A_DRAIN].name = "drain";
+    return names;
+}();
+
+constexpr auto member_names = [] {
+    Names<WLB_MEMBER_A_MAX + 1> names{};
+    names[WLB_MEMBER_A_ADDRESS].name = "address";
+    names[WLB_MEMBER_A_FORWARD].name = "forward";
+    names[WLB_MEMBER_A_RETURN].name = "return";
+    return names;
+}();
+
+constexpr auto mask_names = [] {
+    Names<WLB_MASK_A_MAX + 1> names{};
+    names[WLB_MASK_A_SRC].name = "source";
+    names[WLB_MASK_A_DST].name = "destination";
+    names[WLB_MASK_A_SPORT].name = "source-port";
+    names[WLB_MASK_A_DPORT].name = "destination-port";
+    return names;
+}();
+
+constexpr auto assignment_names = [] {
+    Names<WLB_ASSIGN_A_MAX + 1> names{};
+    names[WLB_ASSIGN_A_PRIORITY].name = "priority";
+    names[WLB_ASSIGN_A_PROTOCOL].name = "protocol";
+    names[WLB_ASSIGN_A_FLAGS].name = "flags";
+    names[WLB_ASSIGN_A_PORTS].name = "ports";
+    names[WLB_ASSIGN_A_METHOD].name = "method";
+    names[WLB_ASSIGN_A_MEMBER] = {"member", member_names.data(), 0};
+    names[WLB_ASSIGN_A_BUCKETS].name = "buckets";
+    names[WLB_ASSIGN_A_MASK] = {"mask", mask_names.data(), 0};
+    names[WLB_ASSIGN_A_KEY_ADDRESS].name = "key-address";
+    names[WLB_ASSIGN_A_KEY_NUMBER].name = "key-number";
+    names[WLB_ASSIGN_A_CHANGE_NUMBER].name = "change-number";
+    names[WLB_ASSIGN_A_STATE].name = "state";
+    return names;
+}();
+
 constexpr auto top_names = [] {
     Names<WLB_A_MAX + 1> names{};
     names[WLB_A_GENERATION].name = "generation";
@@ -121,6 +180,10 @@ constexpr auto top_names = [] {
     names[WLB_A_NAME].name = "name";
     names[WLB_A_BUSY].name = "busy";
     names[WLB_A_FLOW] = {"flow", flow_names.data(), 0};
+    names[WLB_A_GROUP] = {"group", group_names.data(), WLB_GROUP_A_NAME};
+    names[WLB_A_FAMILY].name = "family";
+    names[WLB_A_ASSIGNMENT] = {"assignment", assignment_names.data(), 0};
+    names[WLB_A_VALUES].name = "values";
     return names;
 }();
 
@@ -136,6 +199,16 @@ int most(const AttributeName *nest)
         return WLB_REPLICA_A_MAX;
     if (nest == flow_names.data())
         return WLB_FLOW_A_MAX;
+    if (nest == group_names.data())
+        return WLB_GROUP_A_MAX;
+    if (nest == rule_names.data())
+        return WLB_RULE_A_MAX;
+    if (nest == assignment_names.data())
+        return WLB_ASSIGN_A_MAX;
+    if (nest == member_names.data())
+        return WLB_MEMBER_A_MAX;
+    if (nest == mask_names.data())
+        return WLB_MASK_A_MAX;
     return nest == served_names.data() ? WLB_SERVED_A_MAX : WLB_A_MAX;
 }
 
