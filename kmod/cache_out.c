@@ -114,7 +114,9 @@ static bool wlb_cache_fits(const struct sk_buff *skb, bool v6, unsigned int mtu)
 {
 	unsigned int fragments = wlb_cache_fragments(skb, v6);
 
-	return fragments ? fragments <= mtu : wlb_tunnel_fits(skb, v6, mtu);
+	if (!fragments || (!v6 && !(ip_hdr(skb)->frag_off & htons(IP_DF))))
+		return wlb_tunnel_fits(skb, v6, mtu);
+	return fragments <= mtu;
 }
 
 /* The router has forwarded it, once. 0 or -ENOMEM. */
@@ -229,10 +231,11 @@ static unsigned int wlb_cache_l2(struct wlb_net *wn, struct sk_buff *skb,
 		return NF_ACCEPT;
 	}
 	skb_forward_csum(skb);
+	skb_ext_reset(skb);
 	skb_clear_tstamp(skb);
 	skb_orphan(skb);
 	if (cut) {
-		wlb_settle(skb, v6);
+		wlb_settle(skb);
 		dst_output(wn->net, NULL, skb);
 		return NF_STOLEN;
 	}

@@ -3,7 +3,6 @@
 #ifndef WLB_COMPAT_H
 #define WLB_COMPAT_H
 
-#include <linux/bits.h>
 #include <linux/hrtimer.h>
 #include <linux/version.h>
 #include <net/inet_hashtables.h>
@@ -16,12 +15,6 @@
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
 #include <net/gso.h>
 #endif
-
-/*
- * A bit of IPCB()->flags and IP6CB()->flags that the stack does not use and leaves
- * alone between PRE_ROUTING and POST_ROUTING: theirs end at 9 and 10.
- */
-#define WLB_SKB_SETTLED		BIT(15)
 
 /* hrtimer_init() gave way to hrtimer_setup() in 6.13 */
 static inline void wlb_hrtimer_setup(struct hrtimer *timer,

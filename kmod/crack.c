@@ -122,7 +122,7 @@ int wlb_crack_strip(struct sk_buff *skb, bool v6, const struct wlb_outer *o,
 	skb_pull_rcsum(skb, o->len);
 	skb_reset_network_header(skb);
 	skb_set_transport_header(skb, v6 ? sizeof(struct ipv6hdr) :
-					   ip_hdrlen(skb));
+					   ip_hdr(skb)->ihl * 4);
 	if (iptunnel_pull_offloads(skb))
 		return -ENOMEM;
 	skb_clear_hash(skb);

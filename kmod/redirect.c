@@ -5,6 +5,7 @@
  * stands against it, it is forwarded as if there were no cache, unless the
  * administrator wants the service closed.
  */
+#include <linux/netfilter_bridge.h>
 #include <net/arp.h>
 #include <net/ndisc.h>
 #include <net/netfilter/nf_conntrack.h>
@@ -256,6 +257,18 @@ static unsigned int wlb_redirect_try(struct wlb_net *wn,
 	return NF_ACCEPT;
 }
 
+/* Of somebody else, on its way through a bridge that calls the IP hooks? */
+static bool wlb_is_bridged(const struct sk_buff *skb)
+{
+#if IS_ENABLED(CONFIG_BRIDGE_NETFILTER)
+	const struct nf_bridge_info *bridge = nf_bridge_info_get(skb);
+
+	return bridge && bridge->pkt_otherhost;
+#else
+	return false;
+#endif
+}
+
 static bool wlb_passer_expiring(const struct sk_buff *skb, bool v6)
 {
 	return (v6 ? ipv6_hdr(skb)->hop_limit : ip_hdr(skb)->ttl) <= 1;
@@ -270,8 +283,11 @@ static __always_inline unsigned int wlb_redirect_in(struct wlb_net *wn,
 	struct wlb_trial t = { .dev = state->in };
 	unsigned int verdict;
 
-	if (!router || skb->pkt_type != PACKET_HOST)
+	if (!router || skb->pkt_type != PACKET_HOST || wlb_is_bridged(skb))
 		return NF_ACCEPT;
+	/* by another router on this machine */
+	if (unlikely(wlb_is_settled(skb)))
+		skb->inner_protocol = 0;
 	if (wlb_returned(wn, router, skb, v6, &verdict))
 		return verdict;
 	if (!router->by_family[v6].pre)
@@ -297,7 +313,7 @@ static __always_inline unsigned int wlb_redirect_out(struct wlb_net *wn,
 	const struct wlb_router_family *f;
 
 	if (!router || !skb->skb_iif || !state->in ||
-	    wlb_is_settled(skb, v6))
+	    wlb_is_settled(skb))
 		return NF_ACCEPT;
 	f = &router->by_family[v6];
 	if (!(f->post_in | f->post_out))

@@ -15,21 +15,20 @@
 #include "group.h"
 
 /*
- * "Not to be redirected any more", from PRE_ROUTING to POST_ROUTING. A pointer to
- * the packet in hand would not do: a device's packets pass PRE_ROUTING by the
- * list, and may wait in a queue of user space in between.
+ * "Not to be redirected any more", from PRE_ROUTING to POST_ROUTING: a word that
+ * nobody reads of a packet that is not encapsulated, and nobody writes. The control
+ * block would not do, as br_netfilter calls PRE_ROUTING before the IP layer clears
+ * it; nor would a pointer to the packet in hand, as a device's packets pass
+ * PRE_ROUTING by the list, and may wait in user space's queue in between.
  */
-static inline void wlb_settle(struct sk_buff *skb, bool v6)
+static inline void wlb_settle(struct sk_buff *skb)
 {
-	if (v6)
-		IP6CB(skb)->flags |= WLB_SKB_SETTLED;
-	else
-		IPCB(skb)->flags |= WLB_SKB_SETTLED;
+	skb->inner_protocol = htons(ETH_P_WCCP);
 }
 
-static inline bool wlb_is_settled(const struct sk_buff *skb, bool v6)
+static inline bool wlb_is_settled(const struct sk_buff *skb)
 {
-	return (v6 ? IP6CB(skb)->flags : IPCB(skb)->flags) & WLB_SKB_SETTLED;
+	return skb->inner_protocol == htons(ETH_P_WCCP) && !skb->encapsulation;
 }
 
 /* Of another host, as the routing tables of @dev see it? */

@@ -136,7 +136,7 @@ static unsigned int wlb_return_in(struct wlb_net *wn,
 		wlb_count(wn, stat);
 		return NF_DROP;
 	}
-	wlb_settle(skb, v6);
+	wlb_settle(skb);
 	r = &f->redirect[e->object >> WLB_MEMBER_SHIFT];
 	this_cpu_inc(r->assign->seat[e->object & (WLB_MAX_CACHES - 1)]
 			.member->stats->returned);

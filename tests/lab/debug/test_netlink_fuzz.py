@@ -41,6 +41,11 @@ class Target:
                 code = -struct.unpack_from("=i", data, 16)[0]
 
 
+def no_groups(targets):
+    for target in targets:
+        target.ctl.request(netlink.GROUP_SET)
+
+
 def test_fuzz(net):
     """Requests never harm: what is refused changes nothing, nothing but the errors of the
     manual comes back, no page is wrong; afterwards all is as it was."""
@@ -65,9 +70,11 @@ def test_fuzz(net):
                             errno.ENODEV, errno.EEXIST, errno.ENOSPC), (number, code, message.hex())
             if not number % (MESSAGES // 20):
                 # It has forbidden nearly everything by now: as it should be again.
+                no_groups(targets)
                 net.configure(race="raw")
                 traffic.served_by(net.replicas + net.servers)
         net.unconfigure()
+        no_groups(targets)
         traffic.goes_on()
         lost = traffic.lost()
         traffic.goes_on(20 * PARALLEL)

@@ -35,16 +35,28 @@ _TOMBSTONE = {1: ("address", 1), 2: ("port", 1), 3: ("address", 1), 4: ("port", 
 _NAT = {**_TOMBSTONE, 5: ("address", 1), 6: ("carried", 1), 9: ("nat", 1),
         **{n: ("sequence", 1) for n in range(11, 15)}, 15: ("flags", 1), 16: ("port", 1)}
 _TUNNEL = {**_NAT, 9: ("encapsulated", 1), 10: ("bool", 1)}
+_RULE = {1: ("flag", 1), 2: (_PREFIX, 1), 3: (_PREFIX, 1)}
+_GROUP = {1: ("name", 1), 2: ("bool", 1), 3: ("u8", 1), 4: ("device", 2), 5: ("device", 2),
+          6: ("device", 2), 7: (_RULE, 2), 8: ("flag", 1), 9: ("bool", 1), 12: ("u32", 1)}
+_MEMBER = {1: ("address", 1), 2: ("way", 1), 3: ("way", 1)}
+_MASK = {1: ("mask", 1), 2: ("mask", 1), 3: ("port", 1), 4: ("port", 1)}
+_SERVICE_WORDS = {1: ("u8", 1), 2: ("protocol", 1), 3: ("sequence", 1), 4: ("eight", 1)}
+_AFTERWARDS = {9: ("address", 1), 10: ("u32", 1), 11: ("u32", 1), 12: ("ports", 1)}
+_HASHED = {**_SERVICE_WORDS, 5: ("hash", 1), 6: (_MEMBER, 2), 7: ("buckets", 1), **_AFTERWARDS}
+_MASKED = {**_SERVICE_WORDS, 5: ("masks", 1), 6: (_MEMBER, 2), 8: (_MASK, 2), **_AFTERWARDS}
 _WHOLE = (_TOMBSTONE, _NAT, _TUNNEL)
 _REQUESTS = {
     1: {}, 2: {1: ("u32", 1), 2: ("roles", 1), 3: (_GATEWAY, 1), 4: (_SERVICE, 3), 5: (_ORIGIN, 3),
                6: (_SERVED, 3)},
     3: {7: ("name", 1), 8: ("bool", 1)}, 4: {}, 5: {9: (_FLOW, 1)}, 6: {}, 7: {},
+    10: {17: ({1: "flag"}, 1), 18: (_GROUP, 3)}, 11: {}, 13: {},
 }
 
 
 _ONE_OF = {"tombstone": (2,), "carried": (1, 1, 3), "nat": (0,), "encapsulated": (1, 2),
-           "flags": (0, 0, 1, 3, 4, 0x60, 0x67, 255)}
+           "flags": (0, 0, 1, 3, 4, 0x60, 0x67, 255), "way": (0, 0, 1, 2), "hash": (0,),
+           "masks": (1,), "protocol": (6, 6, 0, 17)}
+_DUMPS = (1, 4, 7, 11, 13)
 
 
 class Grammar:
@@ -73,6 +85,18 @@ class Grammar:
             return struct.pack("=I", dice.choice((7, 7, 7, 7, 1, 2, 4, 0, 8)))
         if kind == "returns":
             return struct.pack("=I", dice.choice((7, 7, 7, 1, 2, 4, 5, 0, 8)))
+        if kind == "eight":
+            return struct.pack("=8H", *dice.choices(_PORTS, k=8))
+        if kind == "buckets":
+            return bytes(dice.choices((0, 0, 0, 128, 255, 1), k=256) if dice.random() < 0.5
+                         else [0] * 256)
+        if kind == "mask":
+            return bytes(dice.choices((0, 0, 0, 1, 3), k=4 if self._family == 4 else 16))
+        if kind == "values":
+            return b"".join(struct.pack("=IBBH", number, 0, 0, 0)
+                            for number in range(dice.choice((1, 2, 4, 300))))
+        if kind == "family":
+            return bytes([2 if self._family == 4 else 10])
         if kind == "port":
             return struct.pack("=H", dice.choice(_PORTS))
         if kind in ("sequence", "ms"):
@@ -152,11 +176,19 @@ class Grammar:
         """(the whole message without sequence and port, is it by the rules?)"""
         dice = self._dice
         self._family = dice.choice((4, 4, 6))
-        command = dice.choices((2, 3, 5, 1, 4, 6, 7, 9), (60, 10, 10, 5, 5, 5, 5, 10))[0]
-        rules = {9: (dice.choice(_WHOLE), 1)} if command == 9 else _REQUESTS[command]
+        command = dice.choices((2, 3, 5, 1, 4, 6, 7, 9, 10, 11, 12, 13),
+                               (60, 10, 10, 5, 5, 5, 5, 10, 20, 3, 30, 3))[0]
+        if command == 9:
+            rules = {9: (dice.choice(_WHOLE), 1)}
+        elif command == 12:
+            rules = {7: ("name", 1), 19: ("family", 1), 20: (dice.choice((_HASHED, _MASKED)), 1)}
+            if rules[20][0] is _MASKED:
+                rules[21] = ("values", 1)
+        else:
+            rules = _REQUESTS[command]
         attributes = self._attributes(rules)
         version, flags, intact = 1, 5, True
-        if command in (1, 4, 7):
+        if command in _DUMPS:
             flags = dice.choice((0x301, 0x305))
         if dice.random() < 0.5:
             intact = False
