@@ -72,7 +72,8 @@ PARALLEL = [*SMP, *CROWDS, ADVERSE[0]]
 OTHERS = ["tests/lab", f"--ignore={DEBUG}",
           *(f"--ignore={f}" for f in CLIENT_GATEWAY + RETURNS + MATRIX + COUNTED + RATE +
             REDIRECT)]
-FUZZERS = ("tag", "fsm", "packet", "crack", "value", "config", "netlink")
+FUZZERS = ("tag", "fsm", "packet", "crack", "value", "config", "netlink", "wccp",
+           "router")
 
 
 def counts(**usual):

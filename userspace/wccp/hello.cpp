@@ -285,7 +285,8 @@ bool RouterGroup::answer(Peer &peer, const Cache *cache, Output &out)
 {
     const bool proven = cache && cache->peer.heard == now_ && !cache->restored;
     const bool known = cache || contacts_.find(peer.source, peer.identity);
-    if (!peer.rate.take(now_, proven ? config_.member_rate : config_.source_rate))
+    if (proven ? !peer.member_rate.take(now_, config_.member_rate)
+               : !peer.rate.take(now_, config_.source_rate))
         return false;
     // Only those that nobody vouches for share the total; or they could keep members out.
     if (!(cache && cache->usable()) && !proven && !total_rate_.take(now_, config_.total_rate))

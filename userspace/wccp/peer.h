@@ -52,7 +52,8 @@ struct Peer {
     unsigned echoed_none = 0;  // answers in a row that it seems not to have understood
     unsigned answers = 0;
     Time heard{};
-    Rate rate;
+    Rate rate;        // of answers to what shows no receipt
+    Rate member_rate; // and to what does
 };
 
 // Those that were answered but have not shown that they get the answers. As many as there

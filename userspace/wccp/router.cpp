@@ -260,6 +260,7 @@ bool RouterGroup::update_routers()
     if (routers == routers_)
         return false;
     routers_ = std::move(routers);
+    changed_ = true;
     return true;
 }
 
