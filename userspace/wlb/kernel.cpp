@@ -18,6 +18,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "wlb/netns.h"
+
 namespace wlb {
 
 namespace {
@@ -359,23 +361,6 @@ Status NetlinkKernel::watch_races(int stop_fd, const std::function<bool(const Ra
         else if (result < 0 && result != -NLE_AGAIN)
             return libnl_error("cannot read race events", result);
     }
-    return Done{};
-}
-
-Status enter_namespace(const std::string &name)
-{
-    if (name == "." || name == ".." || name.find('/') != std::string::npos)
-        return Error{"netns \"" + name + "\": must be a name as listed by `ip netns`"};
-    const auto path = "/run/netns/" + name;
-    const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return Error{"netns \"" + name + "\": cannot open " + path + ": " + std::strerror(errno),
-                     errno};
-    const int result = setns(fd, CLONE_NEWNET);
-    const int code = errno;
-    close(fd);
-    if (result < 0)
-        return Error{"netns \"" + name + "\": cannot enter it: " + std::strerror(code), code};
     return Done{};
 }
 

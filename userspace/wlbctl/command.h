@@ -11,6 +11,7 @@
 
 #include "wlb/kernel.h"
 #include "wlb/output.h"
+#include "wlb/routerd_client.h"
 
 namespace wlb::cli {
 
@@ -19,6 +20,8 @@ enum ExitStatus : int { done = 0, refused = 1, misused = 2 };
 using Args = std::vector<std::string>;
 using Connect = std::function<Result<std::unique_ptr<Kernel>>(const std::string &netns)>;
 
+using Ask = std::function<Result<Json>(const std::string &netns, const Json &request)>;
+
 struct Context {
     std::ostream &out;
     std::ostream &err;
@@ -26,6 +29,7 @@ struct Context {
     bool json = false;
     std::string netns;
     std::istream &in = std::cin;
+    Ask ask = &ask_routerd;
 
     [[nodiscard]] Result<std::unique_ptr<Kernel>> connect() const { return connect_to(netns); }
     void write(const Json &json_value) const;
@@ -46,6 +50,7 @@ const std::vector<Command> &replica_commands();
 const std::vector<Command> &flow_commands();
 const std::vector<Command> &race_commands();
 const std::vector<Command> &stats_commands();
+const std::vector<Command> &wccp_commands();
 const std::vector<Command> &file_commands();
 
 // Writes the message and returns the exit status to leave with.

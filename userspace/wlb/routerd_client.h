@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Speaking with the wlb-routerd of a network namespace: lines of JSON, see control_name.h.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "wlb/output.h"
+#include "wlb/result.h"
+
+namespace wlb {
+
+// Of /run/netns/`netns`, or of this one if it is empty. An answer {"error": text} is an
+// error.
+Result<Json> ask_routerd(const std::string &netns, const Json &request);
+
+// Hands out events until `take` returns false or the daemon ends, which is an error.
+Status watch_routerd(const std::string &netns, const std::function<bool(const Json &)> &take);
+
+} // namespace wlb
