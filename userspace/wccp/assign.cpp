@@ -59,7 +59,7 @@ RouterGroup::Refused RouterGroup::redirect_assign(const Datagram &datagram, cons
         return refuse_assignment(Refusal::assignment_unlisted, from, "does not list this router",
                                  out);
     }
-    if (sender->peer.receive_id == 0 || ours->receive_id != sender->peer.receive_id)
+    if (!sender->peer.knows(ours->receive_id))
         return refuse_assignment(Refusal::assignment_receive_id, from,
                                  "with a receive ID that is not the last one sent", out);
     if (ours->change_number != change_number_)

@@ -48,9 +48,7 @@ RouterGroup::Refused RouterGroup::here_i_am(const Datagram &datagram, const Mess
                                   "describes the service in another way than its members"});
         return Refusal::service_mismatch;
     }
-    const bool valid_id =
-        hello.lists_us && hello.echoed != 0 && hello.echoed == hello.peer.receive_id;
-    if (!valid_id)
+    if (!hello.lists_us || !hello.peer.knows(hello.echoed))
         return not_valid(hello, out);
     return valid(hello, message, addresses, out);
 }
@@ -117,7 +115,7 @@ RouterGroup::Refused RouterGroup::read_hello(const Datagram &datagram, const Mes
         to.shutdown = is_shutdown(*commands, addresses, *address);
 
     to.peer.lists_others = !to.lists_us && !to.routers.empty();
-    to.peer.stale_id = to.lists_us && to.echoed != 0 && to.echoed != to.peer.receive_id;
+    to.peer.stale_id = to.lists_us && to.echoed != 0 && !to.peer.knows(to.echoed);
     to.peer.echoed_none = echoes_none && to.peer.answers > 0 ? to.peer.echoed_none + 1 : 0;
     if (config_.squid_filler == SquidFiller::automatic && to.peer.echoed_none >= tries) {
         to.peer.filler = !to.peer.filler;
@@ -158,6 +156,7 @@ RouterGroup::Refused RouterGroup::valid(Hello &hello, const Message &message,
     const auto identity = hello.peer.identity;
     const bool was_usable = hello.cache && hello.cache->usable();
     hello.peer.heard = now_;
+    hello.peer.vouched = true;
     hello.peer.echoed_none = 0;
     if (!hello.cache && !caches_.contains(identity) && caches_.size() >= max_answering) {
         if (answer(hello.peer, nullptr, out))
@@ -313,7 +312,7 @@ bool RouterGroup::answer(Peer &peer, const Cache *cache, Output &out)
         speech.agreed = cache->agreed;
     if (cache && cache->state == State::leaving)
         speech.shut_down = {peer.identity};
-    peer.receive_id = next_receive_id();
+    peer.sent(next_receive_id());
     out.datagrams.push_back(
         {peer.sent_to, peer.source, peer.port, false, i_see_you(speech, peer.receive_id)});
     ++counters_.i_see_you;

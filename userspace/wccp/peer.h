@@ -46,12 +46,30 @@ struct Peer {
     DigestForm form = DigestForm::draft;
     ServiceInfo service;          // as it described it
     std::uint32_t receive_id = 0; // the last one sent to it; 0: none
+    // The last one that answered a valid message. It stays good when invalid ones are
+    // answered meanwhile, or whoever can forge a source address could make a member's
+    // messages invalid just before they come.
+    std::uint32_t vouched_id = 0;
+    bool vouched = false; // a valid message is to be answered
     bool filler = false;
     bool lists_others = false; // its last view had routers, but not us
     bool stale_id = false;     // its last view had us with another receive ID
     unsigned echoed_none = 0;  // answers in a row that it seems not to have understood
     unsigned answers = 0;
     Time heard{};
+
+    [[nodiscard]] bool knows(std::uint32_t id) const
+    {
+        return id != 0 && (id == receive_id || id == vouched_id);
+    }
+    void sent(std::uint32_t id)
+    {
+        receive_id = id;
+        if (vouched)
+            vouched_id = id;
+        vouched = false;
+    }
+
     Rate rate;        // of answers to what shows no receipt
     Rate member_rate; // and to what does
 };

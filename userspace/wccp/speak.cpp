@@ -273,7 +273,7 @@ void RouterGroup::multicast(Output &out)
         speech.received_from.push_back(peer->identity);
         if (!all_minimum)
             speech.minor = std::min(speech.minor, peer->minor);
-        peer->receive_id = receive_id;
+        peer->sent(receive_id);
     }
     out.datagrams.push_back(
         {config_.router_id, speech.to, port, true, i_see_you(speech, receive_id)});
