@@ -181,7 +181,7 @@ private:
     };
     [[nodiscard]] Octets i_see_you(const Speech &speech, std::uint32_t receive_id);
     [[nodiscard]] Octets removal_query(const Cache &cache) const;
-    [[nodiscard]] Octets sealed(Message message, DigestForm form) const;
+    [[nodiscard]] Octets sealed(const Message &message, DigestForm form) const;
     [[nodiscard]] Component security() const;
     void add_map(Message &message, AddressList &list) const;
     [[nodiscard]] CacheElement element_of(const Cache &cache, AddressList &list) const;

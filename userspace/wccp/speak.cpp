@@ -86,7 +86,7 @@ Component RouterGroup::security() const
 }
 
 // A message's octets with its digest; none if it is too long.
-Octets RouterGroup::sealed(Message message, DigestForm form) const
+Octets RouterGroup::sealed(const Message &message, DigestForm form) const
 {
     auto octets = serialise(message);
     if (!octets)
@@ -182,7 +182,7 @@ Octets RouterGroup::i_see_you(const Speech &speech, std::uint32_t receive_id)
         list.finish(message);
         if (speech.filler)
             fill(message);
-        auto octets = sealed(std::move(message), speech.form);
+        auto octets = sealed(message, speech.form);
         if (!octets.empty())
             return octets;
         ++counters_.map_omitted;
@@ -203,7 +203,7 @@ Octets RouterGroup::removal_query(const Cache &cache) const
                                       list.word(cache.peer.sent_to),
                                       list.word(cache.peer.identity)}};
     list.finish(message);
-    return sealed(std::move(message), cache.peer.form);
+    return sealed(message, cache.peer.form);
 }
 
 // Asks a member that was silent for long whether it is there (R1 3.14).
@@ -235,7 +235,6 @@ void RouterGroup::multicast(Output &out)
     if (!config_.group_address)
         return;
     std::vector<Peer *> addressed;
-    std::vector<Peer> strangers;
     Speech speech;
     for (const auto &[source, identity] : pending_) {
         const auto found = caches_.find(identity);
