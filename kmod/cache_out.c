@@ -224,7 +224,8 @@ static unsigned int wlb_cache_l2(struct wlb_net *wn, struct sk_buff *skb,
 	}
 	wlb_group_count(wn, r->group, WLB_GROUP_STAT_l2);
 	skb_dst_drop(skb);
-	skb_dst_set(skb, dst);
+	if (routed || cut)
+		skb_dst_set(skb, dst);
 	/* the route's next hop is the cache */
 	if (routed) {
 		skb->dev = dst->dev;
@@ -239,9 +240,14 @@ static unsigned int wlb_cache_l2(struct wlb_net *wn, struct sk_buff *skb,
 		dst_output(wn->net, NULL, skb);
 		return NF_STOLEN;
 	}
+	/*
+	 * Without its route: should ARP give up, the client is not told that the
+	 * server is unreachable, and finds the way open when it tries anew.
+	 */
 	skb->dev = dst->dev;
 	neigh_xmit(v6 ? NEIGH_ND_TABLE : NEIGH_ARP_TABLE, dst->dev,
 		   &member->addr, skb);
+	dst_release(dst);
 	return NF_STOLEN;
 }
 

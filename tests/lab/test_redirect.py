@@ -187,10 +187,9 @@ def test_fragments(farm, family, way):
     assert farm.datagram(family) == "k1"
     # An IPv6 host cuts what it learns to be too large itself, from the next one on.
     assert farm.datagram(family, 4000) or farm.datagram(family, 4000) == "k1"
-    if way == "gre":
+    if way == "gre" and family == 4:
         # as large as fits the client's link, not the tunnel
-        assert farm.datagram(family, 1472 if family == 4 else 1452) == (
-            "k1" if family == 4 else None)
+        assert farm.datagram(family, 1472) == "k1"
 
 
 def test_subsets(farm, family):
@@ -469,7 +468,10 @@ def test_strangers(farm, family):
             forged(farm, family, inner)     # of version 1, without a redirect header
         time.sleep(0.3)
     good = 2 if family == 4 else 1
-    assert len(arrived.packets()) == good
+    # the server's answers are none of the client's, who says so
+    flags = (34 if family == 4 else 54) + 13
+    syns = [p for p in arrived.packets() if bytes(p)[flags] == packets.SYN]
+    assert len(syns) == good
     assert grown(farm, before, "return_stranger", "return_malformed", "redirect_returned") == (
         1, 5, good)
 
@@ -483,8 +485,11 @@ def test_gone(farm, family):
                                    (farm.caches["k3"][family], L2, "redirect_not_adjacent"),
                                    (NOBODY[family], L2, "redirect_no_neighbour")):
         farm.assign(family, Assignment([(address, forward, forward)], bytes(256)))
-        with farm["c"].connect(farm.origins[family][0], 80, timeout=20):
-            pass
+        try:
+            farm["c"].connect(farm.origins[family][0], 80, timeout=20).close()
+        except OSError:
+            # as long as the neighbour is asked, IPv6 tells the client so
+            assert family == 6 and stat == "redirect_no_neighbour"
         assert farm.who(family) == "s", stat
         assert grown(farm, before, stat)[0] > 3
     farm.set_groups(group(closed=True))

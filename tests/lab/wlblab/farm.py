@@ -14,6 +14,7 @@ The caches serve every origin's port 80 themselves, from the end of an ordinary 
 or from their network, and say who they are; nobody is a daemon of any protocol here.
 """
 
+import contextlib
 import functools
 import operator
 import socket
@@ -189,6 +190,9 @@ class Farm(Net):
 
     def build(self):
         super().build()
+        # Where br_netfilter calls the IPv6 hooks, a packet that is cracked there is lost.
+        with contextlib.suppress(FileNotFoundError):
+            self["r"].sysctl(**{"net__bridge__bridge-nf-call-ip6tables": 0})
         for name in ("s", *CACHES):
             web.serve(self[name])
             self[name].spawn(sys.executable, "-c", _SERVE, name)
