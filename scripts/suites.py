@@ -60,7 +60,7 @@ MATRIX = lab_files("test_icmp", "test_matrix")
 # Exact delays, or long waits, which the counted clock skips.
 COUNTED = lab_files("test_baseline", "test_smoke", "test_dead")
 # The cache router: a net of its own, which all of its scenarios share.
-REDIRECT = lab_files("test_redirect")
+REDIRECT = lab_files("test_redirect", "test_routerd")
 # Means nothing by any other clock.
 RATE = lab_files("test_rate")
 SMP = lab_files("test_smp")

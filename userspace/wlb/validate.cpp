@@ -385,7 +385,7 @@ private:
                 "password-file: \"" + group.password_file + "\" must begin with a slash");
         if (group.md5_compat != Md5Compat::strict && group.password_file.empty())
             add(subject, "md5-compat", "md5-compat: only with password-file");
-        range(subject, "drain", group.drain.count(), 0, 86400);
+        range(subject, "drain", group.drain.count(), 0, WLB_MAX_DRAIN);
         range(subject, "assignment-fallback", group.assignment_fallback.count(), 0, 86400);
         methods(subject, "forwarding", group.forwarding.empty());
         methods(subject, "return", group.returning.empty());

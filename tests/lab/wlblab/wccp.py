@@ -16,6 +16,11 @@ from .wlb import Wlbctl, table
 
 ROUTERD = REPO / "build" / "userspace" / "wlb-routerd"
 PORT = 2048
+# What tshark says of a message that is not as it should be.
+WRONG = " || ".join(["_ws.malformed", "wccp.length_bad", "wccp.assignment_length_bad", *(
+    f"wccp.missing.{part}" for part in (
+        "security_info", "service_info", "wc_id_info", "router_id_info", "query_info",
+        "wc_view_info", "rtr_view_info", "assignment"))])
 HERE_I_AM, I_SEE_YOU, REDIRECT_ASSIGN, REMOVAL_QUERY = range(10, 14)
 GRE, L2 = 1, 2
 HASH = 1
@@ -147,18 +152,21 @@ class Cache:
         ident, view = parts[2], parts[4]
         self.router_id = names(ident[:4])
         self.receive_id = struct.unpack_from("!I", ident, 4)[0]
-        change, key, number, routers = struct.unpack("!I4sII", view[:16])
+        change, _, number, routers = struct.unpack("!I4sII", view[:16])
         at = 16 + 4 * routers
         count, = struct.unpack_from("!I", view, at)
         # with hash: 4 address, 4, 32 buckets, 4
         self.caches = [names(view[at + 4 + 44 * i:at + 8 + 44 * i]) for i in range(count)]
+        leads = self.address in self.caches and self.address == min(self.caches,
+                                                                    key=socket_order)
         # An assignment that the router does not reflect did not arrive.
-        ours = bytes(key) == self._words(self.address)[0][0] or self.v6
-        if self.address in self.caches and self.address == min(self.caches, key=socket_order) \
-                and (change != self.change or not (ours and number == self._key)):
+        reflected = self.assigned and number == self._key
+        if not leads:
+            self._deal_at = None
+        elif change != self.change:
             self._deal_at = time.monotonic() + 1.5 * self.interval
-            if change == self.change and self.assigned:
-                self._deal_at = time.monotonic()
+        elif not reflected and self._deal_at is None:
+            self._deal_at = time.monotonic() + self.interval
         self.change = change
 
     def _names(self, table_):
@@ -197,7 +205,7 @@ class Routerd:
         self.host = host
         self.child = None
         self.path = f"/run/wlb/{host.name}-routerd.toml"
-        self.log_path = f"/run/wlb/{host.name}-routerd.log"
+        self.log_path = f"/run/wlb/{host.name}-routerd-{time.monotonic_ns()}.log"
         self.ctl = Wlbctl(host)
 
     def configure(self, *groups, **keys):
@@ -223,7 +231,7 @@ class Routerd:
 
     def log(self):
         with open(self.log_path, encoding="utf-8") as log:
-            return log.read()[-3000:]
+            return log.read()
 
     def show(self, family=4, group="web-cache", what="detail"):
         groups = json.loads(self.ctl.run("-j", "wccp", "show", group, what).stdout)["groups"]
