@@ -5,13 +5,13 @@ KVER    ?= $(shell uname -r)
 DESTDIR ?=
 PREFIX  ?= /usr/local
 
-.PHONY: help all deps kmod userspace demo check check-debug check-matrix check-smp check-kcsan \
+.PHONY: help all deps kmod userspace demo demo-wccp check check-debug check-matrix check-smp check-kcsan \
 	fuzz coverage lint install uninstall clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
-all: kmod userspace ## build the module for the running kernel, and wlbctl
+all: kmod userspace ## build the module for the running kernel, wlbctl and wlb-routerd
 
 deps: ## install what build, demo and check need (as root)
 	scripts/deps.sh
@@ -19,11 +19,14 @@ deps: ## install what build, demo and check need (as root)
 kmod: ## build the module for KVER
 	scripts/build-kmod.sh $(KVER)
 
-userspace: ## build wlbctl
+userspace: ## build wlbctl and wlb-routerd
 	$(MAKE) -C userspace all
 
 demo: deps ## a client's pages served by the nearest replica, in a test machine
 	scripts/demo.sh
+
+demo-wccp: deps ## pages by way of WCCP caches, one of which dies and comes back, likewise
+	scripts/demo.sh wccp
 
 check: deps ## all tests; ends with one line of counts
 	scripts/check.py
@@ -55,8 +58,11 @@ install: all ## install module, wlbctl, man pages, example configuration
 	install -D -m 644 build/kmod/$(KVER)/wlb.ko \
 		$(DESTDIR)/lib/modules/$(KVER)/extra/wlb.ko
 	install -D -m 755 build/userspace/wlbctl $(DESTDIR)$(PREFIX)/sbin/wlbctl
+	install -D -m 755 build/userspace/wlb-routerd $(DESTDIR)$(PREFIX)/sbin/wlb-routerd
 	install -D -m 644 docs/wlbctl.8 \
 		$(DESTDIR)$(PREFIX)/share/man/man8/wlbctl.8
+	install -D -m 644 docs/wlb-routerd.8 \
+		$(DESTDIR)$(PREFIX)/share/man/man8/wlb-routerd.8
 	install -D -m 644 docs/wlb.toml.5 \
 		$(DESTDIR)$(PREFIX)/share/man/man5/wlb.toml.5
 	install -D -m 644 packaging/completion/wlbctl \
@@ -70,6 +76,8 @@ install: all ## install module, wlbctl, man pages, example configuration
 uninstall: ## take away what install has put there, but no configuration
 	$(RM) $(DESTDIR)/lib/modules/$(KVER)/extra/wlb.ko \
 		$(DESTDIR)$(PREFIX)/sbin/wlbctl \
+		$(DESTDIR)$(PREFIX)/sbin/wlb-routerd \
+		$(DESTDIR)$(PREFIX)/share/man/man8/wlb-routerd.8 \
 		$(DESTDIR)$(PREFIX)/share/man/man8/wlbctl.8 \
 		$(DESTDIR)$(PREFIX)/share/man/man5/wlb.toml.5 \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/wlbctl \

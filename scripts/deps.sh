@@ -21,7 +21,8 @@ series=(6.1 6.12)
 packages=(
 	# build
 	build-essential ccache bc pkg-config libnl-3-dev libnl-genl-3-dev libtomlplusplus-dev
-	libboost-program-options-dev libssl-dev nlohmann-json3-dev catch2 kmod
+	libboost-program-options-dev libssl-dev nlohmann-json3-dev libspdlog-dev libsystemd-dev
+	libcap-dev catch2 kmod
 	libelf1 pahole # used by the kernels' build tools
 	flex bison libelf-dev # and for kernels of our own
 	# check
@@ -30,7 +31,7 @@ packages=(
 	qemu-system-x86 busybox-static cpio
 	# scenarios
 	conntrack curl ethtool iperf3 iproute2 iputils-ping nftables nginx-light openssl procps
-	tcpdump tshark python3-pytest python3-scapy
+	squid tcpdump tshark python3-pytest python3-scapy
 )
 
 say() { printf 'deps: %s\n' "$*"; }
@@ -70,7 +71,7 @@ update() {
 }
 
 # Installs without starting anything, now or at the next boot: the scenarios
-# run their own nginx in their own namespaces.
+# run their own nginx and Squid in their own namespaces.
 policy=/usr/sbin/policy-rc.d
 policy_kept=
 put_policy_back() {
@@ -78,8 +79,10 @@ put_policy_back() {
 	[ -z "$policy_kept" ] || mv "$policy_kept" "$policy"
 }
 install() {
-	local had_nginx=
-	! installed nginx-common || had_nginx=1
+	local service new_services=()
+	for service in nginx-common:nginx squid:squid; do
+		installed "${service%:*}" || new_services+=("$service")
+	done
 	say "installing $*"
 	if [ -e "$policy" ]; then
 		policy_kept=$policy.before-wlb
@@ -91,9 +94,12 @@ install() {
 	apt install -y --no-install-recommends -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confold "$@"
 	put_policy_back
 	trap - EXIT
-	if [ -z "$had_nginx" ] && installed nginx-common && [ -x "$(command -v systemctl)" ]; then
-		systemctl disable --quiet nginx.service || say 'could not disable nginx.service'
-	fi
+	for service in "${new_services[@]}"; do
+		if installed "${service%:*}" && [ -x "$(command -v systemctl)" ]; then
+			systemctl disable --quiet "${service#*:}.service" ||
+				say "could not disable ${service#*:}.service"
+		fi
+	done
 }
 
 add_backports() {

@@ -19,7 +19,7 @@ CACHE = pathlib.Path(os.environ.get("WLB_CACHE", "/var/cache/wlb"))
 COMMANDS = """make gcc g++ clang++ clang-format clang-tidy sparse shellcheck perl pkg-config
     flake8 flex bison ccache
     modprobe depmod qemu-system-x86_64 busybox cpio xz ip tc ss ping curl nginx openssl tcpdump
-    tshark nft ethtool iperf3 conntrack""".split()
+    tshark nft ethtool iperf3 conntrack squid""".split()
 
 
 # What checkpatch.pl asks for and we do otherwise, and why.
@@ -375,11 +375,18 @@ def explore():
     yield simple("explore", "mutants", "make", "-C", "tests/explore", "mutants")
 
 
+def sim():
+    """Whole WCCP groups in virtual time: random histories of faults, the same ones each time."""
+    yield simple("sim", "build", "make", "-C", "tests/sim", f"-j{os.cpu_count()}", "all", env=CCACHE)
+    yield simple("sim", "1000 histories", "make", "-C", "tests/sim", "sim")
+
+
 SUITES = {
     "deps": deps, "kmod": lambda: kmod("6.1", "6.12"), "kmod-uml": lambda: kmod("uml"),
     "kmod-smp": lambda: kmod("smp"), "kmod-kcsan": lambda: kmod("kcsan"), "clang": clang,
     "checkpatch": checkpatch, "userspace": userspace, "unit": unit, "style": style,
     "shell": shell, "python": python, "explore": explore, "fuzz": fuzz,
+    "sim": sim,
     **{name: lambda n=name, m=machine: lab(n, m) for name, machine in MACHINES.items()},
 }
 
@@ -389,7 +396,7 @@ TARGETS = {
     "check": [
         (1, ["deps", "kmod", "userspace"]),
         (2, ["lab-6.1", "lab-6.1-client", "lab-6.1-returns", "lab-6.1-matrix",
-             "lab-6.1-redirect", "style",
+             "lab-6.1-redirect", "sim", "style",
              "lab-6.1-counted", "lab-6.1-rate", "lab-6.12-counted", "lab-6.12", "clang",
              "checkpatch", "unit", "shell", "python"])],
     "debug": [

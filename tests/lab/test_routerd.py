@@ -251,3 +251,21 @@ def test_drain(router, farm):
         while more := old.recv(4096):
             data += more
     assert data.endswith(b"k2\n") or b"k2" in data
+
+
+def test_squid(router, farm):
+    """Squid as Debian ships it, which misreads every other router's answers and cannot assign:
+    the filler lets it join, the fallback deals it the buckets, and the second page is a hit."""
+    router.start({**GROUP, "assignment_fallback": 1})
+    squid = wccp.Squid(farm["k2"], farm.router["k2"][4])
+    try:
+        wait_until("Squid has all buckets", lambda: router.shares() == {
+            farm.caches["k2"][4]: 256}, 90, 0.5)
+        assert farm.who(4) == "s" and farm.who(4) == "s"
+        wait_until("both pages are in Squid's log", lambda: len(squid.log()) == 2)
+    finally:
+        squid.stop()
+    assert "TCP_MISS" in squid.log()[0] and "HIT" in squid.log()[1], squid.log()
+    assert router.show()["messages"]["fallback"] == 1
+    (cache_,) = router.show()["caches"]
+    assert cache_["state"] == "ready" and cache_["weight"] == 10000

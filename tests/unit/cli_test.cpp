@@ -27,7 +27,7 @@ struct Outcome {
     std::string netns;
 };
 
-Outcome wlbctl(test::FakeState &state, const std::string &line)
+Outcome wlbctl(test::FakeState &state, const std::string &line, const cli::Ask &ask = {})
 {
     std::ostringstream out;
     std::ostringstream err;
@@ -39,6 +39,7 @@ Outcome wlbctl(test::FakeState &state, const std::string &line)
                                  std::make_unique<test::FakeKernel>(state));
                          },
                          false, ""};
+    context.ask = ask;
     const int status = cli::run(context, line.empty() ? cli::Args{} : split(line, ' '));
     return {status, out.str(), err.str(), netns};
 }

@@ -41,9 +41,10 @@ Status read_endpoint(const std::string &text, const std::string &name, Json &req
     std::string port;
     if (!text.empty() && text.front() == '[') {
         const auto end = text.find(']');
-        address = text.substr(1, end == text.npos ? end : end - 1);
-        if (end != text.npos && end + 1 < text.size())
-            port = text.substr(end + 1);
+        if (end == text.npos)
+            return Error{name + ": \"" + text + "\" has no closing bracket"};
+        address = text.substr(1, end - 1);
+        port = text.substr(end + 1);
     } else if (std::count(text.begin(), text.end(), ':') == 1) {
         address = text.substr(0, text.find(':'));
         port = text.substr(text.find(':'));
@@ -54,7 +55,7 @@ Status read_endpoint(const std::string &text, const std::string &name, Json &req
     request[name] = parsed->text();
     if (port.empty())
         return Done{};
-    const auto number = parse_port(port.front() == ':' ? port.substr(1) : port);
+    const auto number = parse_port(std::string_view(port).substr(port.front() == ':' ? 1 : 0));
     if (!number)
         return Error{name + ": " + number.error().message};
     request[name + "-port"] = *number;

@@ -4,11 +4,13 @@ own codec: what is wrong there must not be wrong here alike."""
 
 import hashlib
 import json
+import shutil
 import socket
 import struct
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 from .host import wait_until
 from .kernel import REPO
@@ -252,3 +254,51 @@ class Routerd:
                                   timeout=60, check=False)
         assert done.returncode == 1, done
         return done.stderr
+
+
+_SQUID = """
+http_port 3128
+http_port 3129 intercept
+http_access allow all
+cache_effective_user proxy
+pid_filename none
+access_log stdio:{where}/access.log
+cache_log {where}/cache.log
+coredump_dir {where}
+cache_mem 8 MB
+memory_cache_shared off
+refresh_pattern . 60 20% 60
+shutdown_lifetime 1 second
+visible_hostname {name}
+wccp2_router {router}
+wccp2_rebuild_wait off
+wccp2_forwarding_method gre
+wccp2_return_method gre
+wccp2_assignment_method hash
+wccp2_service standard 0
+"""
+
+
+class Squid:
+    """Debian's Squid on a cache's host, in place of what serves there."""
+
+    def __init__(self, host, router):
+        self.host = host
+        self.where = Path("/run/wlb") / f"squid-{host.name}"
+        shutil.rmtree(self.where, ignore_errors=True)
+        self.where.mkdir(parents=True)
+        shutil.chown(self.where, "proxy")
+        config = self.where / "squid.conf"
+        config.write_text(_SQUID.format(where=self.where, name=host.name, router=router))
+        host.run("nft", "-f", "-", stdin="table ip squid { chain prerouting {"
+                 " type nat hook prerouting priority -101;"
+                 ' iifname "gre4" tcp dport 80 redirect to :3129; } }')
+        self.child = host.spawn("squid", "-N", "-f", config, stdout=-3, stderr=-3)
+
+    def log(self):
+        path = self.where / "access.log"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def stop(self):
+        self.host.stop(self.child)
+        self.host.run("nft", "delete", "table", "ip", "squid")
