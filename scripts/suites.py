@@ -377,7 +377,8 @@ def explore():
 
 def sim():
     """Whole WCCP groups in virtual time: random histories of faults, the same ones each time."""
-    yield simple("sim", "build", "make", "-C", "tests/sim", f"-j{os.cpu_count()}", "all", env=CCACHE)
+    yield simple("sim", "build", "make", "-C", "tests/sim", f"-j{os.cpu_count()}", "all",
+                 env={"CXX": "ccache g++", **CCACHE})
     yield simple("sim", "1000 histories", "make", "-C", "tests/sim", "sim")
 
 
