@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from wlblab import kernel, wccp
+from wlblab import kernel, wccp, web
 from wlblab.farm import Farm
 from wlblab.host import wait_until
 
@@ -257,15 +257,17 @@ def test_squid(router, farm):
     """Squid as Debian ships it, which misreads every other router's answers and cannot assign:
     the filler lets it join, the fallback deals it the buckets, and the second page is a hit."""
     router.start({**GROUP, "assignment_fallback": 1})
-    squid = wccp.Squid(farm["k2"], farm.router["k2"][4])
+    squid = wccp.Squid(farm["k2"], farm.caches["k2"][4], farm.router["k2"][4])
     try:
         wait_until("Squid has all buckets", lambda: router.shares() == {
             farm.caches["k2"][4]: 256}, 90, 0.5)
-        assert farm.who(4) == "s" and farm.who(4) == "s"
+        for _ in range(2):
+            who, body = web.fetch(farm["c"], farm.origins[4][0], "10M")
+            assert who == "s" and body == web.big_file().read_bytes()
         wait_until("both pages are in Squid's log", lambda: len(squid.log()) == 2)
     finally:
         squid.stop()
-    assert "TCP_MISS" in squid.log()[0] and "HIT" in squid.log()[1], squid.log()
+    assert "MISS/200" in squid.log()[0] and "HIT/200" in squid.log()[1], squid.log()
     assert router.show()["messages"]["fallback"] == 1
     (cache_,) = router.show()["caches"]
     assert cache_["state"] == "ready" and cache_["weight"] == 10000

@@ -186,16 +186,17 @@ private:
         std::set<std::string> seen;
         for (std::size_t i = 0; i < list.size(); ++i) {
             const auto &name = list[i];
+            const auto label = std::string(key).append(": \"").append(name).append("\"");
             const auto bad = [](unsigned char c) {
                 return c <= ' ' || c == '/' || c == ':' || c == 0x7f;
             };
             if (name.empty() || name.size() >= IFNAMSIZ || name == "." || name == ".." ||
                 std::any_of(name.begin(), name.end(), bad))
                 add(subject, at(key, i),
-                    key + ": \"" + name + "\" is not an interface name: 1.." +
-                        std::to_string(IFNAMSIZ - 1) + " characters without space, / and :");
+                    label + " is not an interface name: 1.." + std::to_string(IFNAMSIZ - 1) +
+                        " characters without space, / and :");
             if (!seen.insert(name).second)
-                add(subject, at(key, i), key + ": \"" + name + "\" is given twice");
+                add(subject, at(key, i), label + " is given twice");
         }
     }
 

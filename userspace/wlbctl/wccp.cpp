@@ -91,6 +91,7 @@ int show(Context &context, const Command &command, const Args &args)
             words.pop_back();
         }
     std::vector<std::string> names;
+    names.reserve(parts.size());
     for (const auto &known : parts)
         names.emplace_back(known.name);
     if (words.size() > 1) {

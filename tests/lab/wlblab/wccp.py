@@ -265,7 +265,9 @@ pid_filename none
 access_log stdio:{where}/access.log
 cache_log {where}/cache.log
 coredump_dir {where}
-cache_mem 8 MB
+cache_mem 64 MB
+maximum_object_size 16 MB
+maximum_object_size_in_memory 16 MB
 memory_cache_shared off
 refresh_pattern . 60 20% 60
 shutdown_lifetime 1 second
@@ -279,10 +281,21 @@ wccp2_service standard 0
 """
 
 
+# `redirect` would need an address on the tunnel's device.
+_TO_SQUID = """
+table ip squid {{
+    chain prerouting {{
+        type nat hook prerouting priority -101;
+        iifname "gre4" tcp dport 80 dnat to {address}:3129
+    }}
+}}
+"""
+
+
 class Squid:
     """Debian's Squid on a cache's host, in place of what serves there."""
 
-    def __init__(self, host, router):
+    def __init__(self, host, address, router):
         self.host = host
         self.where = Path("/run/wlb") / f"squid-{host.name}"
         shutil.rmtree(self.where, ignore_errors=True)
@@ -290,9 +303,7 @@ class Squid:
         shutil.chown(self.where, "proxy")
         config = self.where / "squid.conf"
         config.write_text(_SQUID.format(where=self.where, name=host.name, router=router))
-        host.run("nft", "-f", "-", stdin="table ip squid { chain prerouting {"
-                 " type nat hook prerouting priority -101;"
-                 ' iifname "gre4" tcp dport 80 redirect to :3129; } }')
+        host.run("nft", "-f", "-", stdin=_TO_SQUID.format(address=address))
         self.child = host.spawn("squid", "-N", "-f", config, stdout=-3, stderr=-3)
 
     def log(self):
