@@ -53,6 +53,33 @@ void *wlb_genl_put(struct sk_buff *msg, struct netlink_callback *cb, u8 cmd)
 	return hdr;
 }
 
+int wlb_genl_dump(struct sk_buff *msg, struct netlink_callback *cb, u8 cmd,
+		  struct wlb_net *wn, const u32 *generation,
+		  wlb_put_object_t *put)
+{
+	void *hdr;
+	int err;
+
+	mutex_lock(&wn->lock);
+	cb->seq = *generation + 1;	/* 0 would mean no check */
+	for (;; cb->args[0]++) {
+		hdr = wlb_genl_put(msg, cb, cmd);
+		if (!hdr) {
+			err = -EMSGSIZE;
+			break;
+		}
+		err = put(msg, wn, cb->args[0]);
+		if (err) {
+			genlmsg_cancel(msg, hdr);
+			break;
+		}
+		genlmsg_end(msg, hdr);
+	}
+	mutex_unlock(&wn->lock);
+	/* nothing at all would be taken for the end */
+	return msg->len ?: err == -ENOENT ? 0 : err;
+}
+
 /* The roles that are configured. */
 static u32 wlb_conf_roles(const struct wlb_net *wn)
 {
@@ -238,10 +265,7 @@ unlock:
 	return err;
 }
 
-/*
- * Dump state: args[0] the next object: 0 the header, then services, origins,
- * served, counted through; the lock keeps the configuration for one message.
- */
+/* Object 0 is the header, then services, origins, served, counted through. */
 static int wlb_conf_object(struct sk_buff *msg, struct wlb_net *wn,
 			   unsigned long n)
 {
@@ -280,27 +304,9 @@ static int wlb_conf_get_start(struct netlink_callback *cb)
 static int wlb_conf_get(struct sk_buff *msg, struct netlink_callback *cb)
 {
 	struct wlb_net *wn = wlb_pernet(sock_net(msg->sk));
-	void *hdr;
-	int err;
 
-	mutex_lock(&wn->lock);
-	cb->seq = wn->generation + 1;	/* 0 would mean no check */
-	for (;; cb->args[0]++) {
-		hdr = wlb_genl_put(msg, cb, WLB_CMD_CONF_GET);
-		if (!hdr) {
-			err = -EMSGSIZE;
-			break;
-		}
-		err = wlb_conf_object(msg, wn, cb->args[0]);
-		if (err) {
-			genlmsg_cancel(msg, hdr);
-			break;
-		}
-		genlmsg_end(msg, hdr);
-	}
-	mutex_unlock(&wn->lock);
-	/* nothing at all would be taken for the end */
-	return msg->len ?: err == -ENOENT ? 0 : err;
+	return wlb_genl_dump(msg, cb, WLB_CMD_CONF_GET, wn, &wn->generation,
+			     wlb_conf_object);
 }
 
 static int wlb_busy_set(struct sk_buff *skb, struct genl_info *info)

@@ -16,4 +16,17 @@ extern struct genl_family wlb_genl_family;
 /* Begins one message of a dump, with its generation check; NULL if full. */
 void *wlb_genl_put(struct sk_buff *msg, struct netlink_callback *cb, u8 cmd);
 
+/* Puts the @n-th object, -ENOENT behind the last; wn->lock is held. */
+typedef int wlb_put_object_t(struct sk_buff *msg, struct wlb_net *wn,
+			     unsigned long n);
+
+/*
+ * Goes on with a dump of one object per message, of the configuration whose
+ * generation is *@generation. cb->args[0] is the next object; the lock keeps the
+ * configuration for one call.
+ */
+int wlb_genl_dump(struct sk_buff *msg, struct netlink_callback *cb, u8 cmd,
+		  struct wlb_net *wn, const u32 *generation,
+		  wlb_put_object_t *put);
+
 #endif /* WLB_GENL_H */

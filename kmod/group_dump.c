@@ -80,9 +80,10 @@ static int wlb_put_group(struct sk_buff *msg, const struct wlb_groups *groups,
 }
 
 /* The header is number 0, then the groups. */
-static int wlb_put_router(struct sk_buff *msg, const struct wlb_groups *groups,
+static int wlb_put_router(struct sk_buff *msg, struct wlb_net *wn,
 			  unsigned long n)
 {
+	const struct wlb_groups *groups = wn->groups;
 	struct nlattr *nest;
 
 	if (n)
@@ -107,24 +108,7 @@ int wlb_group_get_start(struct netlink_callback *cb)
 int wlb_group_get(struct sk_buff *msg, struct netlink_callback *cb)
 {
 	struct wlb_net *wn = wlb_pernet(sock_net(msg->sk));
-	void *hdr;
-	int err;
 
-	mutex_lock(&wn->lock);
-	cb->seq = wn->router_generation + 1;	/* 0 would mean no check */
-	for (;; cb->args[0]++) {
-		hdr = wlb_genl_put(msg, cb, WLB_CMD_GROUP_GET);
-		if (!hdr) {
-			err = -EMSGSIZE;
-			break;
-		}
-		err = wlb_put_router(msg, wn->groups, cb->args[0]);
-		if (err) {
-			genlmsg_cancel(msg, hdr);
-			break;
-		}
-		genlmsg_end(msg, hdr);
-	}
-	mutex_unlock(&wn->lock);
-	return msg->len ?: err == -ENOENT ? 0 : err;
+	return wlb_genl_dump(msg, cb, WLB_CMD_GROUP_GET, wn,
+			     &wn->router_generation, wlb_put_router);
 }

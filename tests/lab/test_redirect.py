@@ -13,10 +13,10 @@ import time
 
 import pytest
 
-from wlblab import kernel, netlink, packets, web
+from wlblab import netlink, packets, web
 from wlblab.farm import (ALT, DST_IP, DYNAMIC, FORWARD, GRE, L2, NONE, ORIGINS,
-                         PORTS, PORTS_SRC, PROTO0, SRC_PORT, STANDARD, Assignment, Farm,
-                         bucket, group, octets, rule)
+                         PORTS, PORTS_SRC, PROTO0, SRC_PORT, STANDARD, Assignment, bucket,
+                         group, lab, octets, rule)
 from wlblab.host import wait_until
 from wlblab.netlink import attr, u8
 
@@ -27,17 +27,8 @@ UNROUTED = {4: "192.0.2.1", 6: "2001:db8:ffff::1"}
 
 @pytest.fixture(scope="module")
 def world(leaks):
-    kernel.load()
-    with Farm().build() as net:
-        for name, addresses in net.caches.items():
-            for family in (4, 6):
-                net[name].ping(net.router[name][family], 1)
-                net["c"].ping(addresses[family], 1)
-        for family in (4, 6):
-            net["c"].ping(net.origins[family][0], 1)
+    with lab() as net:
         yield net
-    kernel.unload()
-    assert not kernel.loaded()
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from wlblab import kernel, wccp, web
-from wlblab.farm import Farm
+from wlblab import wccp, web
+from wlblab.farm import lab
 from wlblab.host import wait_until
 
 T = 0.5                 # the shortest interval
@@ -19,14 +19,8 @@ GROUP = {"service": "web-cache", "redirect_in": ["lan0"],
 
 @pytest.fixture(scope="module")
 def world(leaks):
-    kernel.load()
-    with Farm().build() as net:
-        for name, addresses in net.caches.items():
-            for family in (4, 6):
-                net[name].ping(net.router[name][family], 1)
-                net["c"].ping(addresses[family], 1)
+    with lab() as net:
         yield net
-    kernel.unload()
 
 
 @pytest.fixture

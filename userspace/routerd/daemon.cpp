@@ -82,6 +82,15 @@ Result<Daemon::Configs> Daemon::configs_of(const CacheRouter &router)
     return configs;
 }
 
+void Daemon::add_new(const Configs &configs)
+{
+    for (const auto &[id, config] : configs) {
+        const auto &[written, protocol] = config;
+        const auto seed = static_cast<std::uint64_t>(random_()) << 32 | random_();
+        groups_.try_emplace(id, Group{written, wccp::RouterGroup(protocol, seed), {}, false});
+    }
+}
+
 Status Daemon::start()
 {
     auto router = read_file();
@@ -109,11 +118,7 @@ Status Daemon::start()
         readable_[ipv6].emplace(io_, sockets_[ipv6]->fd());
     }
     config_ = std::move(*router);
-    for (auto &[id, config] : *configs) {
-        auto &[written, protocol] = config;
-        const auto seed = static_cast<std::uint64_t>(random_()) << 32 | random_();
-        groups_.emplace(id, Group{written, wccp::RouterGroup(protocol, seed), {}, false});
-    }
+    add_new(*configs);
     if (auto status = take_over(); !status)
         return status;
     for (auto &[id, group] : groups_)
@@ -185,14 +190,9 @@ Status Daemon::reload()
             i = groups_.erase(i);
         }
     }
-    for (auto &[id, config] : *configs) {
-        auto &[written, protocol] = config;
-        const auto seed = static_cast<std::uint64_t>(random_()) << 32 | random_();
-        const auto group =
-            groups_.try_emplace(id, Group{written, wccp::RouterGroup(protocol, seed), {}, false})
-                .first;
-        join(id, group->second);
-    }
+    add_new(*configs);
+    for (auto &[id, group] : groups_)
+        join(id, group);
     wait();
     notify_status();
     return Done{};

@@ -41,6 +41,7 @@ private:
 
     [[nodiscard]] Result<CacheRouter> read_file() const;
     static Result<Configs> configs_of(const CacheRouter &router);
+    void add_new(const Configs &configs);
     Status take_over();
     void join(const GroupId &id, Group &group);
     void leave(const GroupId &id, Group &group);

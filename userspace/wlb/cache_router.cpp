@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "wlb/cache_router.h"
 
-#include <algorithm>
-#include <array>
-#include <utility>
+#include "wlb/names.h"
 
 namespace wlb {
 
 namespace {
 
 constexpr std::string_view arrow = " -> ";
-
-template <class T, std::size_t N> using Names = std::array<std::pair<const char *, T>, N>;
 
 constexpr Names<Forward, 2> forwardings{{{"gre", Forward::gre}, {"l2", Forward::l2}}};
 constexpr Names<Allotment, 2> allotments{{{"hash", Allotment::hash}, {"mask", Allotment::mask}}};
@@ -22,27 +18,6 @@ constexpr Names<BucketFormat, 2> formats{
     {{"cisco", BucketFormat::cisco}, {"draft", BucketFormat::draft}}};
 constexpr Names<SquidFiller, 3> fillers{
     {{"off", SquidFiller::off}, {"on", SquidFiller::on}, {"auto", SquidFiller::automatic}}};
-
-template <class T, std::size_t N> const char *name_in(const Names<T, N> &names, T value)
-{
-    for (const auto &[name, known] : names)
-        if (known == value)
-            return name;
-    return "?";
-}
-
-template <class T, std::size_t N>
-Result<T> parse_in(const Names<T, N> &names, std::string_view text)
-{
-    std::string allowed;
-    for (std::size_t i = 0; i < N; ++i) {
-        if (text == names[i].first)
-            return names[i].second;
-        allowed += i == 0 ? "" : i + 1 == N ? " or " : ", ";
-        allowed += "\"" + std::string(names[i].first) + "\"";
-    }
-    return Error{"\"" + std::string(text) + "\" must be " + allowed};
-}
 
 std::string_view trim(std::string_view text)
 {

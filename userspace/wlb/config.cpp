@@ -3,7 +3,20 @@
 
 #include <algorithm>
 
+#include "wlb/names.h"
+
 namespace wlb {
+
+namespace {
+
+constexpr Names<Race, 2> races{{{"raw", Race::raw}, {"equal", Race::equal}}};
+constexpr Names<Via, 2> vias{{{"gre", Via::gre}, {"ipip", Via::ipip}}};
+constexpr Names<Return, 3> returns{
+    {{"nat", Return::nat}, {"spoof", Return::spoof}, {"tunnel", Return::tunnel}}};
+constexpr Names<Conntrack, 2> conntracks{
+    {{"outside", Conntrack::outside}, {"notrack", Conntrack::notrack}}};
+
+} // namespace
 
 std::string default_name(const Address &server)
 {
@@ -19,62 +32,42 @@ std::optional<Via> default_via(Return mode)
 
 const char *name_of(Race race)
 {
-    return race == Race::equal ? "equal" : "raw";
+    return name_in(races, race);
 }
 
 const char *name_of(Via via)
 {
-    return via == Via::ipip ? "ipip" : "gre";
+    return name_in(vias, via);
 }
 
 const char *name_of(Return mode)
 {
-    if (mode == Return::spoof)
-        return "spoof";
-    return mode == Return::tunnel ? "tunnel" : "nat";
+    return name_in(returns, mode);
 }
 
 const char *name_of(Conntrack conntrack)
 {
-    return conntrack == Conntrack::notrack ? "notrack" : "outside";
+    return name_in(conntracks, conntrack);
 }
 
 Result<Race> parse_race(std::string_view text)
 {
-    if (text == "raw")
-        return Race::raw;
-    if (text == "equal")
-        return Race::equal;
-    return Error{"\"" + std::string(text) + "\" must be \"raw\" or \"equal\""};
+    return parse_in(races, text);
 }
 
 Result<Via> parse_via(std::string_view text)
 {
-    if (text == "gre")
-        return Via::gre;
-    if (text == "ipip")
-        return Via::ipip;
-    return Error{"\"" + std::string(text) + "\" must be \"gre\" or \"ipip\""};
+    return parse_in(vias, text);
 }
 
 Result<Return> parse_return(std::string_view text)
 {
-    if (text == "nat")
-        return Return::nat;
-    if (text == "spoof")
-        return Return::spoof;
-    if (text == "tunnel")
-        return Return::tunnel;
-    return Error{"\"" + std::string(text) + "\" must be \"nat\", \"spoof\" or \"tunnel\""};
+    return parse_in(returns, text);
 }
 
 Result<Conntrack> parse_conntrack(std::string_view text)
 {
-    if (text == "outside")
-        return Conntrack::outside;
-    if (text == "notrack")
-        return Conntrack::notrack;
-    return Error{"\"" + std::string(text) + "\" must be \"outside\" or \"notrack\""};
+    return parse_in(conntracks, text);
 }
 
 } // namespace wlb

@@ -7,8 +7,9 @@
 
 namespace wlb {
 
-using namespace std::string_view_literals;
-
-inline constexpr std::string_view routerd_socket = "\0wlb-routerd"sv;
+// A NUL in front is what makes it abstract.
+inline constexpr char routerd_socket_name[] = "\0wlb-routerd";
+inline constexpr std::string_view routerd_socket{routerd_socket_name,
+                                                 sizeof(routerd_socket_name) - 1};
 
 } // namespace wlb

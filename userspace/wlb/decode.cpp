@@ -200,20 +200,6 @@ std::vector<Counter> all_counters()
     return counters;
 }
 
-void read_counters(Reader &in, const nlattr *nest, std::vector<Counter> &counters)
-{
-    in.nested(nest, [&](int type, const nlattr *a) {
-        if (type < 1)
-            return;
-        const auto index = static_cast<std::size_t>(type - 1);
-        if (index < __WLB_STAT_MAX)
-            counters[index].value = in.u64(a);
-        else
-            counters.push_back(
-                {"counter-" + std::to_string(type), in.u64(a), "unknown to this wlbctl"});
-    });
-}
-
 Answer read_answer(Reader &in, const nlattr *nest)
 {
     Answer answer;
@@ -402,7 +388,7 @@ Result<Stats> decode_stats(const nlmsghdr *message)
         switch (type) {
         case WLB_A_STATS:
             present = true;
-            read_counters(in, a, stats.counters);
+            in.counters(a, stats.counters);
             break;
         case WLB_A_FLOWS:
             stats.flows = in.u32(a);

@@ -123,20 +123,6 @@ std::vector<Counter> group_counters()
     return counters;
 }
 
-void read_counters(Reader &in, const nlattr *nest, std::vector<Counter> &counters)
-{
-    in.nested(nest, [&](int type, const nlattr *a) {
-        if (type < 1)
-            return;
-        const auto index = static_cast<std::size_t>(type - 1);
-        if (index < __WLB_GROUP_STAT_MAX)
-            counters[index].value = in.u64(a);
-        else
-            counters.push_back(
-                {"counter-" + std::to_string(type), in.u64(a), "unknown to this program"});
-    });
-}
-
 RunningGroup read_group(Reader &in, const nlattr *nest)
 {
     RunningGroup running{{}, group_counters()};
@@ -180,7 +166,7 @@ RunningGroup read_group(Reader &in, const nlattr *nest)
             group.drain = seconds(in.u32(a));
             break;
         case WLB_GROUP_A_STATS:
-            read_counters(in, a, running.counters);
+            in.counters(a, running.counters);
             break;
         default:
             break;

@@ -120,6 +120,22 @@ public:
         return prefix;
     }
 
+    // Into `known`, which has those that this program knows, attribute type = index + 1.
+    void counters(const nlattr *nest, std::vector<Counter> &known)
+    {
+        const auto count = known.size();
+        nested(nest, [&](int type, const nlattr *a) {
+            if (type < 1)
+                return;
+            const auto index = static_cast<std::size_t>(type - 1);
+            if (index < count)
+                known[index].value = u64(a);
+            else
+                known.push_back(
+                    {"counter-" + std::to_string(type), u64(a), "unknown to this wlbctl"});
+        });
+    }
+
     [[nodiscard]] bool bad() const { return bad_; }
     void require(bool present) { bad_ = bad_ || !present; }
 

@@ -21,7 +21,7 @@ import socket
 import struct
 import sys
 
-from . import netlink, web, wlb
+from . import kernel, netlink, web, wlb
 from .host import wait_until
 from .net import Net
 from .netlink import address, attr, u8, u16s
@@ -146,6 +146,22 @@ class Assignment:
                   for number, member in sorted(table.items())]
         return [attr(netlink.VALUES, b"".join(values[at:at + 4096]))
                 for at in range(0, len(values), 4096)]
+
+
+@contextlib.contextmanager
+def lab():
+    """A built farm whose hosts have found one another, with the module loaded."""
+    kernel.load()
+    with Farm().build() as net:
+        for name, addresses in net.caches.items():
+            for family in (4, 6):
+                net[name].ping(net.router[name][family], 1)
+                net["c"].ping(addresses[family], 1)
+        for family in (4, 6):
+            net["c"].ping(net.origins[family][0], 1)
+        yield net
+    kernel.unload()
+    assert not kernel.loaded()
 
 
 class Farm(Net):
