@@ -266,6 +266,13 @@ int wlb_icmp_relay(struct net *net, const struct sk_buff *skb,
 	skb_scrub_packet(copy, true);
 	copy->dev = NULL;
 	nf_ct_set(copy, NULL, IP_CT_UNTRACKED);
+#if IS_ENABLED(CONFIG_IP_VS)
+	/*
+	 * A balancer of the service on this host has a connection of what is quoted,
+	 * and would send the error to its own server.
+	 */
+	copy->ipvs_property = 1;
+#endif
 	err = q->v6 ? wlb_relay6(net, copy, q, &c) :
 		      wlb_relay4(net, copy, q, &c);
 	if (err)
