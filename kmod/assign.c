@@ -486,8 +486,8 @@ static struct wlb_group *wlb_group_by_name(struct wlb_net *wn,
 	return NULL;
 }
 
-static int wlb_assign_swap(struct wlb_net *wn, struct wlb_group_state *state,
-			   bool v6, struct wlb_assign *assign)
+int wlb_assign_swap(struct wlb_net *wn, struct wlb_group_state *state, bool v6,
+		    struct wlb_assign *assign)
 {
 	struct wlb_assign *old = state->assign[v6];
 	struct wlb_router *router;
@@ -540,6 +540,8 @@ int wlb_assign_set(struct sk_buff *skb, struct genl_info *info)
 		assign = wlb_assign_build(wn, info, family == AF_INET6, group);
 	err = IS_ERR(assign) ? PTR_ERR(assign) :
 	      wlb_assign_swap(wn, group->state, family == AF_INET6, assign);
+	if (!err && assign)
+		wlb_lease_begin(wn);
 unlock:
 	mutex_unlock(&wn->lock);
 	return err;

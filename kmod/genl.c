@@ -547,6 +547,12 @@ static const struct genl_ops wlb_genl_ops[] = {
 		.dumpit = wlb_assign_get,
 		.policy = wlb_empty_policy,
 		.maxattr = WLB_A_MAX,
+	}, {
+		.cmd = WLB_CMD_LEASE_RENEW,
+		.flags = GENL_UNS_ADMIN_PERM,
+		.doit = wlb_lease_renew,
+		.policy = wlb_empty_policy,
+		.maxattr = WLB_A_MAX,
 	},
 };
 

@@ -7,8 +7,15 @@
 #include "drain.h"
 #include "group.h"
 
+/* more than the policy itself has bits for; const from 6.7 on only */
+static struct netlink_range_validation wlb_lease_range = {
+	.min = WLB_MIN_LEASE,
+	.max = WLB_MAX_LEASE,
+};
+
 static const struct nla_policy wlb_router_policy[WLB_ROUTER_A_MAX + 1] = {
 	[WLB_ROUTER_A_CHECK_ALL] = { .type = NLA_FLAG },
+	[WLB_ROUTER_A_LEASE] = NLA_POLICY_FULL_RANGE(NLA_U32, &wlb_lease_range),
 };
 
 static const struct nla_policy wlb_rule_policy[WLB_RULE_A_MAX + 1] = {
@@ -284,6 +291,22 @@ static int wlb_group_read(const struct nlattr *nest, struct wlb_groups *groups,
 	       wlb_nla_rules(nest, group, extack);
 }
 
+static int wlb_nla_router(const struct nlattr *nest, struct wlb_groups *groups,
+			  struct netlink_ext_ack *extack)
+{
+	struct nlattr *tb[WLB_ROUTER_A_MAX + 1];
+	int err;
+
+	err = nla_parse_nested(tb, WLB_ROUTER_A_MAX, nest, wlb_router_policy,
+			       extack);
+	if (err)
+		return err;
+	groups->check_all = nla_get_flag(tb[WLB_ROUTER_A_CHECK_ALL]);
+	if (tb[WLB_ROUTER_A_LEASE])
+		groups->lease = nla_get_u32(tb[WLB_ROUTER_A_LEASE]);
+	return 0;
+}
+
 static struct wlb_groups *wlb_groups_build(struct genl_info *info,
 					   const struct wlb_groups *old)
 {
@@ -291,7 +314,7 @@ static struct wlb_groups *wlb_groups_build(struct genl_info *info,
 	struct nlattr *router = info->attrs[WLB_A_ROUTER];
 	struct wlb_groups *groups;
 	const struct nlattr *attr;
-	int rem, err;
+	int rem, err = 0;
 
 	if (!n)
 		return NULL;
@@ -302,17 +325,21 @@ static struct wlb_groups *wlb_groups_build(struct genl_info *info,
 	groups = kvzalloc(struct_size(groups, group, n), GFP_KERNEL_ACCOUNT);
 	if (!groups)
 		return ERR_PTR(-ENOMEM);
-	groups->check_all = router &&
-			    nla_find_nested(router, WLB_ROUTER_A_CHECK_ALL);
+	if (router)
+		err = wlb_nla_router(router, groups, info->extack);
+	if (err)
+		goto err_groups;
 	wlb_for_each_attr(attr, info, WLB_A_GROUP, rem) {
 		err = wlb_group_read(attr, groups, old, info->extack);
-		if (!err)
-			continue;
-		wlb_group_states_free(groups, old);
-		wlb_groups_free(groups);
-		return ERR_PTR(err);
+		if (err)
+			goto err_groups;
 	}
 	return groups;
+
+err_groups:
+	wlb_group_states_free(groups, old);
+	wlb_groups_free(groups);
+	return ERR_PTR(err);
 }
 
 /* Highest priority first, then standard services, then the lower id: wccp 2.2. */
@@ -447,6 +474,8 @@ int wlb_group_set(struct sk_buff *skb, struct genl_info *info)
 		}
 	}
 	wn->groups = groups;
+	wn->lease_ended = false;
+	wlb_lease_begin(wn);
 	wlb_router_publish(wn, router);
 	if (groups)
 		wlb_groups_forget_routes(groups);

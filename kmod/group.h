@@ -122,6 +122,7 @@ struct wlb_group {
 
 struct wlb_groups {
 	bool check_all;
+	u32 lease;			/* ms, 0: none */
 	unsigned int n_interfaces;
 	char interface[WLB_MAX_INTERFACES][IFNAMSIZ];
 	unsigned int n;
@@ -189,5 +190,13 @@ void wlb_assign_free(struct wlb_assign *assign);
 void wlb_mapping_put(struct wlb_mapping *mapping);
 int wlb_assign_set(struct sk_buff *skb, struct genl_info *info);
 int wlb_assign_get(struct sk_buff *msg, struct netlink_callback *cb);
+/* Takes over @assign, NULL for none; frees it if there is no memory. */
+int wlb_assign_swap(struct wlb_net *wn, struct wlb_group_state *state, bool v6,
+		    struct wlb_assign *assign);
+
+/* lease.c: begins anew; its end; the request for the former. */
+void wlb_lease_begin(struct wlb_net *wn);
+void wlb_lease_over(struct work_struct *work);
+int wlb_lease_renew(struct sk_buff *skb, struct genl_info *info);
 
 #endif /* WLB_GROUP_H */

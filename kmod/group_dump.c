@@ -91,8 +91,12 @@ static int wlb_put_router(struct sk_buff *msg, struct wlb_net *wn,
 		       wlb_put_group(msg, groups, &groups->group[n - 1]) :
 		       -ENOENT;
 	nest = nla_nest_start(msg, WLB_A_ROUTER);
-	if (!nest || (groups && groups->check_all &&
-		      nla_put_flag(msg, WLB_ROUTER_A_CHECK_ALL)))
+	if (!nest)
+		return -EMSGSIZE;
+	if (groups && ((groups->check_all &&
+			nla_put_flag(msg, WLB_ROUTER_A_CHECK_ALL)) ||
+		       (groups->lease && nla_put_u32(msg, WLB_ROUTER_A_LEASE,
+						     groups->lease))))
 		return -EMSGSIZE;
 	nla_nest_end(msg, nest);
 	return 0;

@@ -27,6 +27,7 @@ static int __net_init wlb_net_init(struct net *net)
 
 	wn->net = net;
 	mutex_init(&wn->lock);
+	INIT_DELAYED_WORK(&wn->lease, wlb_lease_over);
 	wn->stats = alloc_percpu(struct wlb_stats);
 	return wn->stats ? 0 : -ENOMEM;
 }
@@ -45,6 +46,7 @@ static void __net_exit wlb_net_exit(struct net *net)
 {
 	struct wlb_net *wn = wlb_pernet(net);
 
+	cancel_delayed_work_sync(&wn->lease);
 	wlb_hold_free(wn->hold);
 	wlb_table_free(wn->table);
 	wlb_peers_free(wn->peers);

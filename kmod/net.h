@@ -53,6 +53,9 @@ struct wlb_net {
 	const struct wlb_groups *groups;	/* of the cache router, under lock */
 	u32 router_generation;		/* of groups and assignments, under lock */
 	u16 member_id;			/* the latest given, under lock */
+	struct delayed_work lease;	/* of the cache router; the rest under lock */
+	unsigned long lease_end;	/* jiffies */
+	bool lease_ended;		/* since the groups were set */
 	u32 hooked;			/* WLB_ROLE_* whose hooks are registered */
 	struct nf_hook_ops ops[4][WLB_HOOKS_PER_ROLE];
 };

@@ -310,7 +310,7 @@ void groups(const nlmsghdr *message, const Bytes &body)
     if (!got)
         return;
     CHECK(running.groups.size() == top_of(body).all(WLB_A_GROUP).size());
-    RedirectGroups kept{running.check_all, {}};
+    RedirectGroups kept{running.check_all, running.lease, {}};
     for (const auto &[group, counters] : running.groups) {
         CHECK(counters.size() >= __WLB_GROUP_STAT_MAX);
         for (const auto &rule : group.rules) {
@@ -324,7 +324,8 @@ void groups(const nlmsghdr *message, const Bytes &body)
     CHECK(sent);
     RunningGroups again;
     CHECK(decode_groups(nlmsg_hdr(sent->get()), again));
-    CHECK(again.check_all == kept.check_all && again.groups.size() == kept.groups.size());
+    CHECK(again.check_all == kept.check_all && again.lease == kept.lease &&
+          again.groups.size() == kept.groups.size());
     for (std::size_t i = 0; i < kept.groups.size(); ++i)
         CHECK(again.groups[i].group == kept.groups[i]);
 }

@@ -311,6 +311,41 @@ def test_closed(farm, family):
     assert farm.who(family, 1) == "s"
 
 
+def test_lease(farm, family):
+    """Without a sign of life for the lease a group loses its assignments, unless it is closed,
+    and what comes too late is told so. Each request of who looks after it is such a sign."""
+    before = farm.counters()
+    farm.set_groups(group(), group("tight", DYNAMIC, 9, closed=True), lease=1500)
+    farm.assign(family, farm.one("k1", family))
+    farm.assign(family, Assignment([], bytes([NONE] * 256), ports=(8080,)), "tight")
+    for _ in range(4):
+        time.sleep(0.75)
+        farm.renew_lease()
+    for _ in range(4):
+        time.sleep(0.75)
+        farm.assign(family, farm.one("k2", family))
+    assert farm.who(family) == "k2"
+    began = time.monotonic()
+    wait_until("the group is idle", lambda: farm.who_now(family) == "s", 5)
+    assert 1 < time.monotonic() - began < 2.5
+    assert grown(farm, before, "lease_ended") == (1,)
+    with pytest.raises(TimeoutError):
+        farm["c"].connect(farm.origins[family][0], 8080, timeout=1.5)
+    with pytest.raises(netlink.Refused) as refused:
+        farm.renew_lease()
+    assert refused.value.code == errno.ESTALE and "has ended" in refused.value.text
+    farm.set_groups(group(), lease=1000)
+    farm.renew_lease()
+    farm.assign(family, farm.one("k1", family))
+    farm.set_groups(group())
+    with pytest.raises(netlink.Refused) as refused:
+        farm.renew_lease()
+    assert refused.value.code == errno.ENOENT
+    time.sleep(1.5)
+    assert farm.who(family) == "k1"         # no lease any more
+    assert grown(farm, before, "lease_ended") == (1,)
+
+
 @pytest.mark.parametrize("way", ["gre", "l2"])
 @pytest.mark.parametrize("where", ["out", "forward"])
 def test_behind_the_rules(farm, family, where, way):
@@ -701,6 +736,8 @@ def test_refused(farm):
              (18, 10), "its family"),
             (groups(attr(18, [name, u8(2, 2), number])), (18, 2), "range"),
             (groups(attr(18, [name, kind, number, attr(12, 28801)])), (18, 12), "range"),
+            (groups(attr(17, [attr(2, 3600001)]), group()), (17, 2), "range"),
+            (groups(attr(17, [attr(2, 999)]), group()), (17, 2), "range"),
             (assign(good, name="nobody"), (7,), "of no group"),
             (assign(good, family=3), (19,), "family"),
             (assign(farm.one("k1", 6)), (20, 6, 1), "family"),

@@ -3,11 +3,12 @@
 the caches' ordinary tunnels."""
 
 import json
+import signal
 import time
 
 import pytest
 
-from wlblab import wccp, web
+from wlblab import kernel, wccp, web
 from wlblab.farm import lab
 from wlblab.host import wait_until
 
@@ -177,6 +178,36 @@ def test_kill(router, farm, family):
     assert router.log().count("service found") == found
 
 
+def test_hangs(router, farm):
+    """A daemon that does not come back does not keep traffic on caches that nobody watches;
+    one that wakes up puts everything back."""
+    router.start(GROUP, lease=2)
+    for name in ("k1", "k2"):
+        cache(router, farm, name)
+    dealt(router, farm, 4, "k1", "k2")
+    time.sleep(3)
+    assert served(farm, 4) == {"k1", "k2"}      # it renews
+    router.child.send_signal(signal.SIGSTOP)
+    began = time.monotonic()
+    wait_until("traffic goes straight", lambda: farm.who_now(4) == "s", 10)
+    assert time.monotonic() - began < 4
+    router.child.send_signal(signal.SIGCONT)
+    dealt(router, farm, 4, "k1", "k2")
+    wait_until("traffic goes to a cache", lambda: farm.who_now(4) in ("k1", "k2"), 10)
+    assert served(farm, 4) == {"k1", "k2"}
+    assert "let go" in router.log()
+
+
+def test_module_anew(router, farm):
+    """A module that is loaded anew has no groups: the daemon puts them back."""
+    router.start(GROUP, lease=3)
+    cache(router, farm, "k1")
+    dealt(router, farm, 4, "k1")
+    kernel.unload()
+    kernel.load()
+    wait_until("traffic goes to the cache", lambda: farm.who_now(4) == "k1", 10)
+
+
 def test_stop(router, farm):
     """SIGTERM ends redirection; a second daemon of the same namespace is refused."""
     router.start(GROUP)
@@ -204,6 +235,16 @@ def test_reload(router, farm):
     assert router.show()["change-number"] == change
     cache(router, farm, "k2", service=wccp.dynamic(80, ports=(8080,)))
     dealt(router, farm, 4, "k2", group="80")
+    # One family goes, the other stays.
+    router.configure(GROUP, {**GROUP, "service": 80})
+    router.ctl.run("wccp", "reload")
+    cache(router, farm, "k3", 6)
+    dealt(router, farm, 6, "k3")
+    assert farm.who(6) == "k3"
+    router.configure({**GROUP, "source": [farm.router["k1"][4]]}, {**GROUP, "service": 80})
+    router.ctl.run("wccp", "reload")
+    assert farm.who(6) == "s"
+    dealt(router, farm, 4, "k1")            # of another router ID now
     router.configure({**GROUP, "mode": "shut"})
     done = router.ctl.run("wccp", "reload", check=False)
     assert done.returncode == 1 and "mode" in done.stderr and ":3:" not in done.stdout

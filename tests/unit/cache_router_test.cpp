@@ -34,6 +34,7 @@ Config full()
 {
     Config config;
     config.cache_router.check_services_all = true;
+    config.cache_router.lease = seconds(45);
     CacheGroup group;
     group.service = {true, 80};
     group.redirect_in = {"lan0", "lan1"};
@@ -92,6 +93,11 @@ TEST_CASE("faults of a cache router are refused where they are", "[config][wccp]
         {"[cache-router]\nchek-services-all = true\n",
          "2:1: .*did you mean \"check-services-all\""},
         {"[cache-router]\ncheck-services-all = true\n", "1:1: .*settings without a group"},
+        {"[cache-router]\nlease = '20s'\n", "1:1: .*settings without a group"},
+        {"[cache-router]\nlease = '2h'\n" + group("service = 1", "group-list = 'any'\n"),
+         "2:9: lease: 0, or 1s..1h"},
+        {"[cache-router]\nlease = '1500ms'\n" + group("service = 1", "group-list = 'any'\n"),
+         "2:9: .*whole number of seconds"},
         {group("", "group-list = 'any'\n"), "1:1: .*service is missing"},
         {group("service = 256", "group-list = 'any'\n"), "2:11: .*service 256 must be.*0..255"},
         {group("service = -1", "group-list = 'any'\n"), "2:11: .*service -1 must be"},

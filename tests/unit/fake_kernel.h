@@ -107,7 +107,7 @@ public:
     {
         if (state_.refusal)
             return *state_.refusal;
-        state_.groups = {groups.check_all, {}};
+        state_.groups = {groups.check_all, groups.lease, {}};
         for (const auto &group : groups.groups)
             state_.groups.groups.push_back({group, {}});
         std::erase_if(state_.assignments,
@@ -116,6 +116,7 @@ public:
     }
 
     Result<RunningGroups> read_groups() override { return state_.groups; }
+    Status renew_lease() override { return Done{}; }
 
     Status set_assignment(const RedirectAssignment &assignment) override
     {

@@ -93,13 +93,14 @@ RedirectAssignment masked(std::uint32_t values)
 
 TEST_CASE("groups survive the wire", "[group]")
 {
-    const RedirectGroups sent{true, {web(), dns()}};
+    const RedirectGroups sent{true, milliseconds(1500), {web(), dns()}};
     const auto message = encode_groups(family, sent);
     REQUIRE(message);
     CHECK(genlmsg_hdr(const_cast<nlmsghdr *>(header(*message)))->cmd == WLB_CMD_GROUP_SET);
     RunningGroups got;
     REQUIRE(decode_groups(header(*message), got));
     CHECK(got.check_all);
+    CHECK(got.lease == milliseconds(1500));
     REQUIRE(got.groups.size() == 2);
     CHECK(got.groups[0].group == web());
     CHECK(got.groups[1].group == dns());
@@ -152,7 +153,7 @@ TEST_CASE("values come in messages of their own", "[group]")
 
 TEST_CASE("a refused group is named", "[group]")
 {
-    const auto request = encode_groups(family, {false, {web()}});
+    const auto request = encode_groups(family, {false, {}, {web()}});
     auto *const genl = genlmsg_hdr(const_cast<nlmsghdr *>(header(*request)));
     auto *const group = nla_find(genlmsg_attrdata(genl, 0), genlmsg_attrlen(genl, 0), WLB_A_GROUP);
     auto *const drain =
@@ -176,14 +177,14 @@ TEST_CASE("a fake kernel keeps assignments of groups that stay", "[group]")
     test::FakeState state;
     test::FakeKernel kernel(state);
     CHECK(kernel.set_assignment(hashed()).error().code == ENOENT);
-    REQUIRE(kernel.set_groups({false, {web(), dns()}}));
+    REQUIRE(kernel.set_groups({false, {}, {web(), dns()}}));
     REQUIRE(kernel.set_assignment(hashed()));
     REQUIRE(kernel.set_assignment(masked(1)));
     CHECK(kernel.read_assignments()->size() == 2);
     REQUIRE(kernel.clear_assignment("web", true));
     REQUIRE(kernel.read_assignments()->size() == 1);
     CHECK(kernel.read_assignments()->front().assignment == hashed());
-    REQUIRE(kernel.set_groups({false, {dns()}}));
+    REQUIRE(kernel.set_groups({false, {}, {dns()}}));
     CHECK(kernel.read_assignments()->empty());
     CHECK(kernel.read_groups()->groups.size() == 1);
 }

@@ -117,6 +117,7 @@ TEST_CASE("groups as the kernel takes them", "[wccp][routerd]")
 {
     CacheRouter router;
     router.check_services_all = true;
+    router.lease = seconds(45);
     CacheGroup group;
     group.service = {true, 9};
     group.redirect_in = {"lan0"};
@@ -128,6 +129,7 @@ TEST_CASE("groups as the kernel takes them", "[wccp][routerd]")
     REQUIRE(groups.groups.size() == 1);
     const auto &to = groups.groups.front();
     CHECK(groups.check_all);
+    CHECK(groups.lease == seconds(45));
     CHECK(to.name == "9");
     CHECK(to.type == GroupType::dynamic);
     CHECK(to.id == 9);

@@ -41,7 +41,7 @@ spdlog::level::level_enum level_of(wccp::EventKind kind)
 
 Daemon::Daemon(asio::io_context &io, std::string config_file)
     : io_(io), config_file_(std::move(config_file)), timer_(io), retry_(io), watchdog_(io),
-      control_(io, [this](const Json &request) { return answer(request); })
+      lease_(io), control_(io, [this](const Json &request) { return answer(request); })
 {
 }
 
@@ -128,6 +128,7 @@ Status Daemon::start()
             listen(ipv6);
     wait();
     wait_watchdog();
+    wait_lease();
     notify_status();
     sd_notify(0, "READY=1");
     return Done{};
@@ -185,8 +186,8 @@ Status Daemon::reload()
                 deliver(i->first, i->second, *output);
             ++i;
         } else {
-            if (stays != configs->end())
-                (void)kernel_->clear_assignment(i->first.service.text(), i->first.ipv6);
+            // The kernel's group may be there still, for the other family.
+            (void)kernel_->clear_assignment(i->first.service.text(), i->first.ipv6);
             i = groups_.erase(i);
         }
     }
@@ -194,6 +195,7 @@ Status Daemon::reload()
     for (auto &[id, group] : groups_)
         join(id, group);
     wait();
+    wait_lease();
     notify_status();
     return Done{};
 }
@@ -204,6 +206,7 @@ void Daemon::stop()
     timer_.cancel();
     retry_.cancel();
     watchdog_.cancel();
+    lease_.cancel();
     for (auto &readable : readable_)
         if (readable)
             readable->release(); // the socket has its own owner
@@ -373,6 +376,25 @@ void Daemon::wait_watchdog()
             return;
         sd_notify(0, "WATCHDOG=1");
         wait_watchdog();
+    });
+}
+
+// What the kernel has let go, and a module that was loaded anew, come to light here.
+void Daemon::wait_lease()
+{
+    if (config_.lease.count() == 0) {
+        lease_.cancel();
+        return;
+    }
+    lease_.expires_after(std::chrono::milliseconds(config_.lease) / 3);
+    lease_.async_wait([this](auto error) {
+        if (error)
+            return;
+        if (const auto status = kernel_->renew_lease(); !status && !retrying_) {
+            spdlog::warn("the kernel has let go of the groups: {}", status.error().message);
+            try_kernel_again();
+        }
+        wait_lease();
     });
 }
 

@@ -55,6 +55,7 @@ private:
     void wait();
     void tick();
     void wait_watchdog();
+    void wait_lease();
     void notify_status() const;
 
     Json answer(const Json &request);
@@ -74,6 +75,7 @@ private:
     boost::asio::steady_timer timer_;
     boost::asio::steady_timer retry_;
     boost::asio::steady_timer watchdog_;
+    boost::asio::steady_timer lease_;
     Control control_;
     std::random_device random_;
     bool retrying_ = false;

@@ -129,6 +129,7 @@ RedirectGroups to_kernel(const CacheRouter &router)
 {
     RedirectGroups groups;
     groups.check_all = router.check_services_all;
+    groups.lease = router.lease;
     for (const auto &from : router.groups) {
         RedirectGroup &to = groups.groups.emplace_back();
         to.name = from.service.text();

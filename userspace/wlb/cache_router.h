@@ -73,6 +73,7 @@ struct CacheGroup {
 // The role runs if it has a group.
 struct CacheRouter {
     bool check_services_all = false;
+    seconds lease{30}; // without the daemon for so long open groups go idle; 0: never
     std::vector<CacheGroup> groups;
 
     bool operator==(const CacheRouter &) const = default;

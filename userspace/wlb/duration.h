@@ -11,6 +11,7 @@
 namespace wlb {
 
 using std::chrono::microseconds;
+using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 // A whole number and a unit of us, ms, s, m, h; without a unit it counts `bare`.

@@ -294,6 +294,8 @@ Result<Message> encode_groups(int family, const RedirectGroups &groups)
         out.nest(WLB_A_ROUTER, [&] {
             if (groups.check_all)
                 out.flag(WLB_ROUTER_A_CHECK_ALL);
+            if (groups.lease.count() != 0)
+                out.u32(WLB_ROUTER_A_LEASE, groups.lease.count());
         });
         for (const auto &group : groups.groups)
             put(out, group);
@@ -321,13 +323,21 @@ Result<Message> encode_no_assignment(int family, const std::string &group, bool 
     });
 }
 
+Result<Message> encode_renewal(int family)
+{
+    return build_request(family, WLB_CMD_LEASE_RENEW, 0, [](Writer &) {});
+}
+
 Status decode_groups(const nlmsghdr *message, RunningGroups &groups)
 {
     Reader in;
     in.top(message, [&](int type, const nlattr *a) {
         if (type == WLB_A_ROUTER)
-            in.nested(a, [&](int inner, const nlattr *) {
-                groups.check_all = groups.check_all || inner == WLB_ROUTER_A_CHECK_ALL;
+            in.nested(a, [&](int inner, const nlattr *b) {
+                if (inner == WLB_ROUTER_A_CHECK_ALL)
+                    groups.check_all = true;
+                else if (inner == WLB_ROUTER_A_LEASE)
+                    groups.lease = milliseconds(in.u32(b));
             });
         else if (type == WLB_A_GROUP)
             groups.groups.push_back(read_group(in, a));

@@ -53,6 +53,7 @@ struct RedirectGroup {
 
 struct RedirectGroups {
     bool check_all = false;
+    milliseconds lease{0}; // without a sign of life for so long the groups go idle; 0: never
     std::vector<RedirectGroup> groups; // none: the role is off
 
     bool operator==(const RedirectGroups &) const = default;
@@ -65,6 +66,7 @@ struct RunningGroup {
 
 struct RunningGroups {
     bool check_all = false;
+    milliseconds lease{0};
     std::vector<RunningGroup> groups;
 };
 

@@ -210,6 +210,8 @@ public:
         return groups;
     }
 
+    Status renew_lease() override { return send(encode_renewal(family_)); }
+
     Status set_assignment(const RedirectAssignment &assignment) override
     {
         return send(encode_assignment(family_, assignment));

@@ -42,6 +42,9 @@ public:
     // assignments and counters.
     virtual Status set_groups(const RedirectGroups &groups) = 0;
     virtual Result<RunningGroups> read_groups() = 0;
+    // We are alive: RedirectGroups::lease begins anew, as with the other changes here.
+    // Error::code is ESTALE if it has ended and groups are idle.
+    virtual Status renew_lease() = 0;
     // Error::code is ENOENT if there is no such group.
     virtual Status set_assignment(const RedirectAssignment &assignment) = 0;
     virtual Status clear_assignment(const std::string &group, bool ipv6) = 0;

@@ -40,6 +40,7 @@ Result<Message> encode_flow(int family, const Flow &flow); // to put it back
 Result<Message> encode_flush(int family, const FlowFilter &filter);
 
 Result<Message> encode_groups(int family, const RedirectGroups &groups);
+Result<Message> encode_renewal(int family);
 Result<Message> encode_assignment(int family, const RedirectAssignment &assignment);
 // None for that group and family.
 Result<Message> encode_no_assignment(int family, const std::string &group, bool ipv6);

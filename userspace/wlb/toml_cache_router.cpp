@@ -116,8 +116,9 @@ private:
 void read_cache_router(TomlWalk &walk, const toml::table &table, CacheRouter &router)
 {
     const std::string path = "cache-router";
-    walk.keys(table, path, {"check-services-all", "group"});
+    walk.keys(table, path, {"check-services-all", "lease", "group"});
     walk.boolean(table, path, "check-services-all", router.check_services_all);
+    walk.whole_seconds(table, path, "lease", router.lease);
     walk.each(table, path, "group", [&](const auto &entry, const auto &entry_path) {
         GroupReader(walk, entry, entry_path, router.groups.emplace_back()).run();
     });

@@ -176,6 +176,9 @@ std::string defaults(const CacheGroup &group)
            "#[cache-router]\n"
            "# a packet that a redirect list denies may be another service's\n" +
            off("check-services-all", boolean(CacheRouter().check_services_all)) +
+           "# while wlb-routerd does not run the kernel redirects for so long, 1s..1h; 0: for "
+           "ever\n" +
+           off("lease", duration(CacheRouter().lease)) +
            "\n"
            "#[[cache-router.group]]\n"
            "# required, unique: \"web-cache\" or the number of a dynamic service, 0..255\n" +
@@ -247,8 +250,9 @@ std::string to_toml(const Config &config)
         out += text(served);
     const auto &router = config.cache_router;
     if (!router.groups.empty())
-        out +=
-            "\n[cache-router]\n" + line("check-services-all", boolean(router.check_services_all));
+        out += "\n[cache-router]\n" +
+               line("check-services-all", boolean(router.check_services_all)) +
+               line("lease", duration(router.lease));
     for (const auto &group : router.groups)
         out += text(group);
     return out;

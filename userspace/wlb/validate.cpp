@@ -345,7 +345,10 @@ private:
         if (router.groups.size() > WLB_MAX_GROUPS)
             add(at(list, WLB_MAX_GROUPS),
                 list + ": more than " + std::to_string(WLB_MAX_GROUPS) + " of them");
-        if (router.groups.empty() && router.check_services_all)
+        if (router.lease.count() != 0 &&
+            (router.lease > std::chrono::hours(1) || router.lease < seconds(1)))
+            add("cache-router.lease", "lease: 0, or 1s..1h");
+        if (router.groups.empty() && router != CacheRouter())
             add("cache-router", "cache-router: settings without a group mean nothing, as the role "
                                 "is off without one; add a [[cache-router.group]]");
         std::set<ServiceId> seen;

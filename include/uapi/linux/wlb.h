@@ -50,6 +50,8 @@
 #define WLB_MAX_MASK_BITS	32	/* of one mask */
 #define WLB_MAX_VALUES		65536	/* of one assignment's masks together */
 #define WLB_MAX_DRAIN		28800	/* s */
+#define WLB_MIN_LEASE		1000	/* ms */
+#define WLB_MAX_LEASE		3600000
 #define WLB_MAX_STATE		4096	/* bytes */
 #define WLB_BUCKETS		256
 #define WLB_BUCKET_NONE		0xff	/* no cache has it */
@@ -129,6 +131,13 @@ enum wlb_cmd {
 	 * WLB_A_VALUES until there are no more.
 	 */
 	WLB_CMD_ASSIGN_GET,
+	/*
+	 * Who looks after the groups is alive: WLB_ROUTER_A_LEASE begins anew, as
+	 * it does with each GROUP_SET and each ASSIGN_SET of an assignment. Errors:
+	 * ENOENT (no group, or no lease), ESTALE (it has ended since the last
+	 * GROUP_SET, and took assignments with it).
+	 */
+	WLB_CMD_LEASE_RENEW,
 
 	__WLB_CMD_MAX,
 #define WLB_CMD_MAX (__WLB_CMD_MAX - 1)
@@ -445,6 +454,10 @@ enum wlb_router_attr {
 	WLB_ROUTER_A_CHECK_ALL,	/* flag: what a redirect list denies is tried
 				 * against the next group; else it is forwarded
 				 */
+	WLB_ROUTER_A_LEASE,	/* u32 ms, WLB_MIN_LEASE..WLB_MAX_LEASE: without a
+				 * sign of life for so long the groups that are not
+				 * closed lose their assignments; default: never
+				 */
 
 	__WLB_ROUTER_A_MAX,
 #define WLB_ROUTER_A_MAX (__WLB_ROUTER_A_MAX - 1)
@@ -746,7 +759,8 @@ enum wlb_group_stat {
 	X(return_stranger, "packets returned by nobody who is a cache, dropped") \
 	X(return_malformed, "packets returned by caches dropped: truncated or broken") \
 	X(return_congested, "packets returned dropped: marked outside (RFC 6040)") \
-	X(redirect_icmp, "ICMP errors about redirected packets, taken to heart")
+	X(redirect_icmp, "ICMP errors about redirected packets, taken to heart") \
+	X(lease_ended, "times that groups went idle: their daemon was silent for too long")
 
 enum wlb_stat {
 #define WLB_STAT_ENUM(name, text) WLB_STAT_##name,

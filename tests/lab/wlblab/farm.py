@@ -246,10 +246,16 @@ class Farm(Net):
         """An assignment of everything to one cache."""
         return Assignment([self.member(name, family, forward, ret)], bytes(256), **kwargs)
 
-    def set_groups(self, *groups, check_all=False):
+    def set_groups(self, *groups, check_all=False, lease=0):
+        """lease: ms."""
         with netlink.Wlb(self["r"]) as ctl:
             ctl.request(netlink.GROUP_SET, [
-                attr(netlink.ROUTER, [attr(1, b"")] if check_all else []), *groups])
+                attr(netlink.ROUTER, ([attr(1, b"")] if check_all else []) + ([attr(2, lease)] if lease else [])),
+                *groups])
+
+    def renew_lease(self):
+        with netlink.Wlb(self["r"]) as ctl:
+            ctl.request(netlink.LEASE_RENEW)
 
     def assign(self, family, assignment, name="web"):
         with netlink.Wlb(self["r"]) as ctl:
@@ -267,6 +273,11 @@ class Farm(Net):
         self.set_groups()
         self["c"].run("ip", "route", "flush", "cache")
         self["c"].run("ip", "-6", "route", "flush", "cache")
+
+    def who_now(self, family):
+        """The same while it changes, which a connection in the midst of it does not survive."""
+        with contextlib.suppress(ConnectionResetError):
+            return self.who(family)
 
     def who(self, family, origin=0, sport=0, host="c", port=80):
         """Whose page a client of that port gets."""
