@@ -126,6 +126,7 @@ int wlb_crack_strip(struct sk_buff *skb, bool v6, const struct wlb_outer *o,
 	if (iptunnel_pull_offloads(skb))
 		return -ENOMEM;
 	skb_clear_hash(skb);
+	wlb_bridge_settle(skb, v6);
 	skb_dst_drop(skb);
 	secpath_reset(skb);
 	nf_reset_ct(skb);

@@ -165,5 +165,6 @@ int wlb_pkt_set_addr(struct sk_buff *skb, const struct wlb_pkt *p, bool source,
 	}
 	wlb_csum_apply(skb, p->v6, &((struct tcphdr *)(data + p->off))->check, delta,
 		       0);
+	wlb_bridge_settle(skb, p->v6);
 	return 0;
 }

@@ -11,6 +11,7 @@
 
 #include <linux/ip.h>
 #include <linux/ipv6.h>
+#include <linux/netfilter_bridge.h>
 #include <linux/skbuff.h>
 #include <linux/tcp.h>
 #include <net/ip.h>
@@ -181,6 +182,26 @@ int wlb_pkt_clamp_mss(struct sk_buff *skb, const struct wlb_pkt *p, u16 mss);
 /* Inserts @tag right behind the fixed TCP header. 0 or -ENOMEM, as above. */
 int wlb_pkt_insert_tag(struct sk_buff *skb, const struct wlb_pkt *p,
 		       const struct wlb_tag *tag);
+
+/*
+ * A bridge that calls the IP hooks takes another destination for a NAT, and routes
+ * such a packet in such a way that IPv6 finds it on its way back out and redirects
+ * its sender (RFC 4861 8). To be called where a packet's destination becomes another
+ * one: it is as if it had come in so. What is not for us is the bridge's to route.
+ */
+static inline void wlb_bridge_settle(struct sk_buff *skb, bool v6)
+{
+#if IS_ENABLED(CONFIG_BRIDGE_NETFILTER)
+	struct nf_bridge_info *bridge = nf_bridge_info_get(skb);
+
+	if (!bridge || !bridge->in_prerouting || bridge->pkt_otherhost)
+		return;
+	if (v6)
+		bridge->ipv6_daddr = ipv6_hdr(skb)->daddr;
+	else
+		bridge->ipv4_daddr = ip_hdr(skb)->daddr;
+#endif
+}
 
 /*
  * Replaces source or destination address and mends every checksum that covers

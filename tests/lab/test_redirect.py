@@ -463,6 +463,29 @@ def test_returned(farm, family, where):
     assert redirected == returned == len(sent)
 
 
+def test_returned_by_bridge(farm, family):
+    """Where a bridge calls the IP hooks (br_netfilter), what is returned through it is routed
+    like the rest: nobody is told of a better way, as after a NAT there."""
+    r = farm["r"]
+    r.run("modprobe", "br_netfilter", check=False)      # unless it is built in
+    r.sysctl(**{"net__bridge__bridge-nf-call-ip6tables": 1,
+                "net__bridge__bridge-nf-call-iptables": 1})
+    farm.set_groups(group())
+    farm.assign(family, farm.one("k1", family))
+    child = farm.bounce("k1", family)
+    before = farm.counters()
+    try:
+        with farm["c"].capture("wan0", "icmp or icmp6 and ip6[40] == 137") as told:
+            assert farm.who(family) == "s"
+    finally:
+        farm.unbounce("k1", family, child)
+        r.sysctl(**{"net__bridge__bridge-nf-call-ip6tables": 0,
+                    "net__bridge__bridge-nf-call-iptables": 0})
+        r.run("modprobe", "-r", "br_netfilter", check=False)
+    assert not told.packets()
+    assert grown(farm, before, "redirect_returned")[0] > 3
+
+
 def forged(farm, family, payload, proto=0x883e, flags=0):
     """GRE from k2 to the router with such a packet inside."""
     with farm["k2"].entered():

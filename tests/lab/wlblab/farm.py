@@ -206,9 +206,6 @@ class Farm(Net):
 
     def build(self):
         super().build()
-        # Where br_netfilter calls the IPv6 hooks, a packet that is cracked there is lost.
-        with contextlib.suppress(FileNotFoundError):
-            self["r"].sysctl(**{"net__bridge__bridge-nf-call-ip6tables": 0})
         for name in ("s", *CACHES):
             web.serve(self[name])
             self[name].spawn(sys.executable, "-c", _SERVE, name)
@@ -248,10 +245,11 @@ class Farm(Net):
 
     def set_groups(self, *groups, check_all=False, lease=0):
         """lease: ms."""
+        router = [attr(1, b"")] if check_all else []
+        if lease:
+            router.append(attr(2, lease))
         with netlink.Wlb(self["r"]) as ctl:
-            ctl.request(netlink.GROUP_SET, [
-                attr(netlink.ROUTER, ([attr(1, b"")] if check_all else []) + ([attr(2, lease)] if lease else [])),
-                *groups])
+            ctl.request(netlink.GROUP_SET, [attr(netlink.ROUTER, router), *groups])
 
     def renew_lease(self):
         with netlink.Wlb(self["r"]) as ctl:
