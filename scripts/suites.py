@@ -11,6 +11,8 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 
+import result
+
 REPO = pathlib.Path(__file__).resolve().parent.parent
 RESULTS = REPO / "build" / "results"
 LOGS = RESULTS / "check"
@@ -360,9 +362,17 @@ def fuzz():
     """A while of every fuzzer; `make fuzz SECONDS=n` is more of it."""
     yield simple("fuzz", "build", "make", "-C", "tests/fuzz", f"-j{os.cpu_count()}", "all",
                  env=CCACHE)
+    executed = {}
     for target in FUZZERS:
-        yield simple("fuzz", target, "make", "-C", "tests/fuzz", "fuzz", "SECONDS=20",
-                     f"TARGETS={target}")
+        status, output = run("fuzz", "make", "-C", "tests/fuzz", "fuzz", "SECONDS=20",
+                             f"TARGETS={target}")
+        if status:
+            yield Test(target, "failed", f"status {status}\n{tail(output)}")
+            continue
+        executed[target] = int(re.search(rf"^fuzz: {target}: (\d+) runs", output, re.M)[1])
+        yield Test(target)
+    result.add("wccp.json", {"fuzz_executions": {
+        name: executed.get(name, 0) for name in ("wccp", "router")}})
 
 
 EXPLORED = REPO / "build" / "tests" / "explore.json"
@@ -375,11 +385,17 @@ def explore():
     yield simple("explore", "mutants", "make", "-C", "tests/explore", "mutants")
 
 
+SIMULATED = REPO / "build" / "tests" / "sim" / "wccp-sim.json"
+
+
 def sim():
     """Whole WCCP groups in virtual time: random histories of faults, the same ones each time."""
     yield simple("sim", "build", "make", "-C", "tests/sim", f"-j{os.cpu_count()}", "all",
                  env={"CXX": "ccache g++", **CCACHE})
+    SIMULATED.unlink(missing_ok=True)
     yield simple("sim", "1000 histories", "make", "-C", "tests/sim", "sim")
+    if SIMULATED.exists():
+        result.add("wccp.json", {"simulation": json.loads(SIMULATED.read_text(encoding="utf-8"))})
 
 
 SUITES = {

@@ -102,6 +102,28 @@ def test_l2(router, farm, family):
     assert router.show(family)["packets"]["l2"] > 3
 
 
+def test_multicast(router, farm, family):
+    """Caches that say HERE_I_AM to a group are answered there, in one message for all; one that
+    asks the router itself is answered itself."""
+    address = {4: "224.1.1.1", 6: "ff05::abcd"}[family]
+    own = farm.router["k1"][family]
+    router.start({**GROUP, "group_address": address, "group_listen": ["dmz0"], "source": [own]})
+    with farm["r"].capture("dmz0", "udp port 2048") as capture:
+        for name in ("k1", "k2"):
+            cache(router, farm, name, family, group=address)
+        dealt(router, farm, family, "k1", "k2")
+        assert served(farm, family) == {"k1", "k2"}
+        cache(router, farm, "k3", family)
+        dealt(router, farm, family, "k1", "k2", "k3")
+        time.sleep(2 * T)
+    source, to = {4: ("ip.src", "ip.dst"), 6: ("ipv6.src", "ipv6.dst")}[family]
+    said = capture.fields(["wccp.message", source, to], "wccp.message == 11")
+    assert {packet[to][0] for packet in said} == {address}
+    assert {packet[source][0] for packet in said} == {own}
+    assert capture.fields(["wccp.message"], wccp.WRONG) == []
+    assert len(said) < router.show(family)["messages"]["here-i-am"]
+
+
 def test_behind_router(router, farm, family):
     """GRE reaches a cache some hops away; L2 does not, and the router says so."""
     router.start(GROUP)

@@ -66,15 +66,17 @@ def dynamic(number, priority=240, protocol=6, flags=0x11, ports=(80,)):
 class Cache:
     """A cache at `address` that joins the service group of one router. If it is the lowest
     in sight it deals the buckets out, one to each in turn. interval: seconds, in the words
-    of variable timers unless it is 10."""
+    of variable timers unless it is 10. group: says HERE_I_AM to this multicast address and
+    hears it too; `router` is its router's address all the same."""
 
     def __init__(self, host, address, router, service=None, interval=0.5, forwarding=GRE,
-                 returning=GRE, password=None, weight=100):
+                 returning=GRE, password=None, weight=100, group=None):
         self.host, self.address, self.router = host, address, router
         self.v6 = ":" in address
         self.service = service or standard()
         self.interval, self.password, self.weight = interval, password, weight
         self.forwarding, self.returning = forwarding, returning
+        self.group = group
         self.router_id, self.receive_id, self.change = None, 0, None
         self.caches = []            # in the router's view
         self.heard, self.assigned = 0, 0
@@ -84,11 +86,27 @@ class Cache:
         with host.entered():
             self.socket = socket.socket(socket.AF_INET6 if self.v6 else socket.AF_INET,
                                         socket.SOCK_DGRAM)
-            self.socket.bind((address, PORT))
+            self.socket.bind(("" if group else address, PORT))
+            if group:
+                self._join()
         self.socket.settimeout(0.05)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
+
+    def _join(self):
+        ttl = 15                    # at most, for IOS
+        if self.v6:
+            index = socket.if_nametoindex("wan0")
+            self.socket.setsockopt(41, socket.IPV6_JOIN_GROUP, socket.inet_pton(
+                socket.AF_INET6, self.group) + struct.pack("@I", index))
+            self.socket.setsockopt(41, socket.IPV6_MULTICAST_IF, index)
+            self.socket.setsockopt(41, socket.IPV6_MULTICAST_HOPS, ttl)
+        else:
+            own = socket.inet_aton(self.address)
+            self.socket.setsockopt(0, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(self.group) + own)
+            self.socket.setsockopt(0, socket.IP_MULTICAST_IF, own)
+            self.socket.setsockopt(0, socket.IP_MULTICAST_TTL, ttl)
 
     def stop(self):
         """Falls silent."""
@@ -139,9 +157,9 @@ class Cache:
                                  *([table_] if table_ else [])))
         self.assigned += 1
 
-    def _send(self, data):
+    def _send(self, data, to=None):
         try:
-            self.socket.sendto(data, (self.router, PORT))
+            self.socket.sendto(data, (to or self.router, PORT))
         except OSError:
             pass            # nobody is there for now
 
@@ -184,7 +202,7 @@ class Cache:
             now = time.monotonic()
             if now >= next_hello:
                 next_hello = now + self.interval
-                self._send(self._hello())
+                self._send(self._hello(), self.group or self.router)
             if self._deal_at is not None and now >= self._deal_at:
                 self._deal_at = None
                 self._deal()

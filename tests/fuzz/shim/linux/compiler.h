@@ -43,6 +43,7 @@ typedef uint64_t u64;
 
 /* for the prototypes and structs of kmod/net.h, which nothing here uses */
 struct mutex { int unused; };
+struct delayed_work { int unused; };
 struct net;
 struct nf_hook_ops { int unused; };
 struct nf_hook_state;

@@ -13,6 +13,9 @@
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 
+/* no bridge */
+#define IS_ENABLED(option)	0
+
 #define CHECKSUM_NONE		0
 #define CHECKSUM_UNNECESSARY	1
 #define CHECKSUM_COMPLETE	2
