@@ -49,7 +49,7 @@ void wlb_mapping_put(struct wlb_mapping *mapping)
 	kvfree(mapping);
 }
 
-static void wlb_member_put(struct wlb_member *member)
+void wlb_member_put(struct wlb_member *member)
 {
 	if (--member->users)
 		return;
@@ -73,8 +73,8 @@ void wlb_assign_free(struct wlb_assign *assign)
 	kfree(assign);
 }
 
-static struct wlb_member *wlb_member_new(struct wlb_net *wn,
-					 const union wlb_addr *addr, bool v6)
+struct wlb_member *wlb_member_new(struct wlb_net *wn,
+				  const union wlb_addr *addr, bool v6)
 {
 	struct wlb_member *member = kzalloc(sizeof(*member), GFP_KERNEL_ACCOUNT);
 

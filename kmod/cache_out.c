@@ -19,9 +19,9 @@ unsigned int wlb_cache_none(struct wlb_net *wn, const struct wlb_group *group,
 	return NF_DROP;
 }
 
-static struct dst_entry *wlb_cache_route4(struct net *net,
-					  const struct wlb_seat *seat,
-					  union wlb_addr *from)
+static struct dst_entry *wlb_seat_route4(struct net *net,
+					 const struct wlb_seat *seat,
+					 union wlb_addr *from)
 {
 	struct dst_cache *cache = &seat->member->dst[seat->forward];
 	struct flowi4 fl4 = {
@@ -48,9 +48,9 @@ static struct dst_entry *wlb_cache_route4(struct net *net,
 	return &rt->dst;
 }
 
-static struct dst_entry *wlb_cache_route6(struct net *net,
-					  const struct wlb_seat *seat,
-					  union wlb_addr *from)
+static struct dst_entry *wlb_seat_route6(struct net *net,
+					 const struct wlb_seat *seat,
+					 union wlb_addr *from)
 {
 	struct dst_cache *cache = &seat->member->dst[seat->forward];
 	struct flowi6 fl6 = {
@@ -78,8 +78,14 @@ static struct dst_entry *wlb_cache_route6(struct net *net,
 	return dst;
 }
 
-/* Is the cache, whose route @dst is, on a network of the router's? */
-static bool wlb_cache_adjacent(const struct dst_entry *dst, bool v6)
+struct dst_entry *wlb_seat_route(struct net *net, const struct wlb_seat *seat,
+				 union wlb_addr *from, bool v6)
+{
+	return v6 ? wlb_seat_route6(net, seat, from) :
+		    wlb_seat_route4(net, seat, from);
+}
+
+bool wlb_seat_adjacent(const struct dst_entry *dst, bool v6)
 {
 	if (v6)
 		return !(((const struct rt6_info *)dst)->rt6i_flags &
@@ -132,8 +138,7 @@ static int wlb_cache_ttl(struct sk_buff *skb, bool v6)
 	return 0;
 }
 
-/* From here on it is the router's own packet, as far as the stack can tell. */
-static void wlb_cache_own(struct sk_buff *skb)
+void wlb_make_own(struct sk_buff *skb)
 {
 	skb_orphan(skb);
 	skb_scrub_packet(skb, false);
@@ -179,7 +184,7 @@ static unsigned int wlb_cache_gre(struct wlb_net *wn, struct sk_buff *skb,
 			dst_release(dst);
 			goto failed;
 		}
-		wlb_cache_own(skb);
+		wlb_make_own(skb);
 	}
 	skb_dst_drop(skb);
 	skb_dst_set(skb, dst);
@@ -280,11 +285,10 @@ unsigned int wlb_cache_out(struct wlb_net *wn, struct sk_buff *skb,
 
 	if (gre && r->group->has_source[v6])
 		from = r->group->source[v6];
-	dst = v6 ? wlb_cache_route6(wn->net, seat, &from) :
-		   wlb_cache_route4(wn->net, seat, &from);
+	dst = wlb_seat_route(wn->net, seat, &from, v6);
 	if (!dst)
 		return wlb_cache_none(wn, r->group, WLB_GROUP_STAT_no_route);
-	if (!gre && !wlb_cache_adjacent(dst, v6)) {
+	if (!gre && !wlb_seat_adjacent(dst, v6)) {
 		dst_release(dst);
 		return wlb_cache_none(wn, r->group, WLB_GROUP_STAT_not_adjacent);
 	}

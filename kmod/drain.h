@@ -14,6 +14,7 @@
 #define WLB_DRAIN_H
 
 #include "group.h"
+#include "passer.h"
 
 /* Among wlb_member.id: a free slot, and "no cache at all". */
 #define WLB_MEMBER_FREE		0
@@ -28,15 +29,6 @@ enum {
 	WLB_KEY_DST = 4,
 	WLB_KEY_SRC = 20,
 	WLB_KEY_LEN = 36,
-};
-
-/* A packet that may be redirected. */
-struct wlb_passer {
-	union wlb_addr src, dst;
-	u16 sport, dport;		/* host order; 0 if it has none */
-	u8 proto;
-	u8 tcp_flags;			/* WLB_TCP_* */
-	bool v6;
 };
 
 struct wlb_choice {

@@ -2,6 +2,7 @@
 /* The generic netlink family: see include/uapi/linux/wlb.h. */
 #include <net/genetlink.h>
 
+#include "cache.h"
 #include "conf.h"
 #include "flow.h"
 #include "genl.h"
@@ -551,6 +552,36 @@ static const struct genl_ops wlb_genl_ops[] = {
 		.cmd = WLB_CMD_LEASE_RENEW,
 		.flags = GENL_UNS_ADMIN_PERM,
 		.doit = wlb_lease_renew,
+		.policy = wlb_empty_policy,
+		.maxattr = WLB_A_MAX,
+	}, {
+		.cmd = WLB_CMD_CACHE_SET,
+		.flags = GENL_UNS_ADMIN_PERM,
+		.doit = wlb_cache_set,
+		.policy = wlb_cache_set_policy,
+		.maxattr = WLB_A_MAX,
+	}, {
+		.cmd = WLB_CMD_CACHE_GET,
+		.start = wlb_group_get_start,
+		.dumpit = wlb_cache_get,
+		.policy = wlb_empty_policy,
+		.maxattr = WLB_A_MAX,
+	}, {
+		.cmd = WLB_CMD_BYPASS_ADD,
+		.flags = GENL_UNS_ADMIN_PERM,
+		.doit = wlb_bypass_add,
+		.policy = wlb_bypass_policy,
+		.maxattr = WLB_A_MAX,
+	}, {
+		.cmd = WLB_CMD_BYPASS_DEL,
+		.flags = GENL_UNS_ADMIN_PERM,
+		.doit = wlb_bypass_del,
+		.policy = wlb_bypass_policy,
+		.maxattr = WLB_A_MAX,
+	}, {
+		.cmd = WLB_CMD_BYPASS_GET,
+		.flags = GENL_UNS_ADMIN_PERM,
+		.dumpit = wlb_bypass_get,
 		.policy = wlb_empty_policy,
 		.maxattr = WLB_A_MAX,
 	},

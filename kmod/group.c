@@ -49,7 +49,7 @@ static void wlb_groups_free(const struct wlb_groups *groups)
 	unsigned int i;
 
 	for (i = 0; groups && i < groups->n; i++)
-		kvfree(groups->group[i].rule);
+		kvfree(groups->group[i].rules.rule);
 	kvfree(groups);
 }
 
@@ -177,26 +177,26 @@ static int wlb_nla_rule(const struct nlattr *attr, struct wlb_rule *rule,
 	return 0;
 }
 
-static int wlb_nla_rules(const struct nlattr *nest, struct wlb_group *group,
-			 struct netlink_ext_ack *extack)
+int wlb_nla_rules(const struct nlattr *nest, int type, struct wlb_rules *rules,
+		  struct netlink_ext_ack *extack)
 {
 	const struct nlattr *attr;
 	unsigned int n = 0;
 	int rem, err;
 
-	wlb_for_each_nested(attr, nest, WLB_GROUP_A_RULE, rem)
+	wlb_for_each_nested(attr, nest, type, rem)
 		n++;
 	if (n > WLB_MAX_RULES) {
-		NL_SET_ERR_MSG_ATTR(extack, nest, "redirect-list: at most 512 rules");
+		NL_SET_ERR_MSG_ATTR(extack, nest, "rules: at most 512");
 		return -EINVAL;
 	}
 	if (!n)
 		return 0;
-	group->rule = kvcalloc(n, sizeof(*group->rule), GFP_KERNEL_ACCOUNT);
-	if (!group->rule)
+	rules->rule = kvcalloc(n, sizeof(*rules->rule), GFP_KERNEL_ACCOUNT);
+	if (!rules->rule)
 		return -ENOMEM;
-	wlb_for_each_nested(attr, nest, WLB_GROUP_A_RULE, rem) {
-		err = wlb_nla_rule(attr, &group->rule[group->n_rules++], extack);
+	wlb_for_each_nested(attr, nest, type, rem) {
+		err = wlb_nla_rule(attr, &rules->rule[rules->n++], extack);
 		if (err)
 			return err;
 	}
@@ -288,7 +288,7 @@ static int wlb_group_read(const struct nlattr *nest, struct wlb_groups *groups,
 				  &group->exclude, extack) ?:
 	       wlb_nla_source(tb[WLB_GROUP_A_SOURCE4], group, false, extack) ?:
 	       wlb_nla_source(tb[WLB_GROUP_A_SOURCE6], group, true, extack) ?:
-	       wlb_nla_rules(nest, group, extack);
+	       wlb_nla_rules(nest, WLB_GROUP_A_RULE, &group->rules, extack);
 }
 
 static int wlb_nla_router(const struct nlattr *nest, struct wlb_groups *groups,

@@ -107,11 +107,16 @@ struct wlb_rule {
 	struct wlb_prefix src, dst;
 };
 
+/* The first that matches decides. */
+struct wlb_rules {
+	unsigned int n;
+	struct wlb_rule *rule;
+};
+
 struct wlb_group {
 	char name[WLB_NAME_LEN];
 	u64 in, out, exclude;		/* bits of wlb_groups.interface */
-	unsigned int n_rules;
-	struct wlb_rule *rule;
+	struct wlb_rules rules;		/* the redirect list */
 	bool closed;
 	u8 hook;			/* enum wlb_group_hook */
 	bool has_source[2];
@@ -185,7 +190,14 @@ void wlb_router_free_all(struct wlb_net *wn);
 extern const struct nla_policy wlb_group_set_policy[WLB_A_MAX + 1];
 extern const struct nla_policy wlb_assign_set_policy[WLB_A_MAX + 1];
 
-/* assign.c, assign_dump.c */
+int wlb_nla_rules(const struct nlattr *nest, int type, struct wlb_rules *rules,
+		  struct netlink_ext_ack *extack);
+int wlb_put_rules(struct sk_buff *msg, int type, const struct wlb_rules *rules);
+
+/* assign.c, assign_dump.c; a new member has no user yet. */
+struct wlb_member *wlb_member_new(struct wlb_net *wn,
+				  const union wlb_addr *addr, bool v6);
+void wlb_member_put(struct wlb_member *member);
 void wlb_assign_free(struct wlb_assign *assign);
 void wlb_mapping_put(struct wlb_mapping *mapping);
 int wlb_assign_set(struct sk_buff *skb, struct genl_info *info);

@@ -15,9 +15,10 @@ static int wlb_put_interfaces(struct sk_buff *msg, int type,
 	return 0;
 }
 
-static int wlb_put_rule(struct sk_buff *msg, const struct wlb_rule *rule)
+static int wlb_put_rule(struct sk_buff *msg, int type,
+			const struct wlb_rule *rule)
 {
-	struct nlattr *nest = nla_nest_start(msg, WLB_GROUP_A_RULE);
+	struct nlattr *nest = nla_nest_start(msg, type);
 
 	if (!nest || (rule->deny && nla_put_flag(msg, WLB_RULE_A_DENY)) ||
 	    (rule->has_src &&
@@ -26,6 +27,16 @@ static int wlb_put_rule(struct sk_buff *msg, const struct wlb_rule *rule)
 	     wlb_put_prefix(msg, WLB_RULE_A_DESTINATION, &rule->dst)))
 		return -EMSGSIZE;
 	nla_nest_end(msg, nest);
+	return 0;
+}
+
+int wlb_put_rules(struct sk_buff *msg, int type, const struct wlb_rules *rules)
+{
+	unsigned int i;
+
+	for (i = 0; i < rules->n; i++)
+		if (wlb_put_rule(msg, type, &rules->rule[i]))
+			return -EMSGSIZE;
 	return 0;
 }
 
@@ -54,7 +65,6 @@ static int wlb_put_group(struct sk_buff *msg, const struct wlb_groups *groups,
 			 const struct wlb_group *g)
 {
 	struct nlattr *nest = nla_nest_start(msg, WLB_A_GROUP);
-	unsigned int i;
 
 	if (!nest || nla_put_string(msg, WLB_GROUP_A_NAME, g->name) ||
 	    nla_put_u8(msg, WLB_GROUP_A_TYPE, g->state->type) ||
@@ -63,10 +73,8 @@ static int wlb_put_group(struct sk_buff *msg, const struct wlb_groups *groups,
 	    wlb_put_interfaces(msg, WLB_GROUP_A_OUT, groups, g->out) ||
 	    wlb_put_interfaces(msg, WLB_GROUP_A_EXCLUDE, groups, g->exclude))
 		return -EMSGSIZE;
-	for (i = 0; i < g->n_rules; i++)
-		if (wlb_put_rule(msg, &g->rule[i]))
-			return -EMSGSIZE;
-	if ((g->closed && nla_put_flag(msg, WLB_GROUP_A_CLOSED)) ||
+	if (wlb_put_rules(msg, WLB_GROUP_A_RULE, &g->rules) ||
+	    (g->closed && nla_put_flag(msg, WLB_GROUP_A_CLOSED)) ||
 	    nla_put_u8(msg, WLB_GROUP_A_HOOK, g->hook) ||
 	    (g->has_source[0] &&
 	     wlb_put_addr(msg, WLB_GROUP_A_SOURCE4, &g->source[0], false)) ||

@@ -48,9 +48,13 @@ static const struct {
 	 */
 	WLB_HOOK(WLB_ROLE_CACHE_ROUTER, wlb_redirect_out, NF_INET_POST_ROUTING,
 		 NF_IP_PRI_CONNTRACK_HELPER + 1),
+	/* what is returned is no flow of this host's; the rest is one from here on */
+	WLB_HOOK(WLB_ROLE_CACHE, wlb_cache_in, NF_INET_PRE_ROUTING,
+		 NF_IP_PRI_RAW - 1),
 };
 
-#define WLB_ROLE_HOOKED		(WLB_ROLE_ALL | WLB_ROLE_CACHE_ROUTER)
+#define WLB_ROLE_HOOKED		(WLB_ROLE_ALL | WLB_ROLE_CACHE_ROUTER | \
+				 WLB_ROLE_CACHE)
 
 static unsigned int wlb_hooks_of(struct wlb_net *wn, u32 role,
 				 struct nf_hook_ops *ops)

@@ -4,6 +4,7 @@
 #include <linux/netdevice.h>
 #include <net/net_namespace.h>
 
+#include "cache.h"
 #include "conf.h"
 #include "flow.h"
 #include "group.h"
@@ -58,6 +59,8 @@ static void __net_exit wlb_net_exit(struct net *net)
 	wlb_sg_free(rcu_dereference_protected(wn->sg, true));
 	wlb_rep_free(rcu_dereference_protected(wn->rep, true));
 	wlb_router_free_all(wn);
+	wlb_cache_free(rcu_dereference_protected(wn->cache, true));
+	wlb_bypasses_free(wn->bypasses);
 	free_percpu(wn->stats);
 }
 

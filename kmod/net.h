@@ -25,6 +25,8 @@ struct wlb_hints;
 struct wlb_paths;
 struct wlb_groups;
 struct wlb_router;
+struct wlb_cache;
+struct wlb_bypasses;
 
 struct wlb_stats {
 	unsigned long count[__WLB_STAT_MAX];
@@ -39,6 +41,7 @@ struct wlb_net {
 	struct wlb_sg __rcu *sg;
 	struct wlb_rep __rcu *rep;
 	struct wlb_router __rcu *router;
+	struct wlb_cache __rcu *cache;
 	/* made when its role is first switched on, kept until the end */
 	struct wlb_table *table;	/* client gateway: flows */
 	struct wlb_peers *peers;	/* client gateway: winners */
@@ -47,17 +50,19 @@ struct wlb_net {
 	struct wlb_hold *hold;		/* server gateway: packets held */
 	struct wlb_nonces *nonces;	/* replica: of clones, for answers */
 	struct wlb_paths *paths;	/* replica: where spoofed packets arrive */
+	struct wlb_bypasses *bypasses;	/* cache's host: learned */
 	struct wlb_stats __percpu *stats;
 	struct mutex lock;		/* serialises changes of configuration */
 	u32 generation;			/* of the configuration, under lock */
 	const struct wlb_groups *groups;	/* of the cache router, under lock */
 	u32 router_generation;		/* of groups and assignments, under lock */
+	u32 cache_generation;		/* of the cache's host, under lock */
 	u16 member_id;			/* the latest given, under lock */
 	struct delayed_work lease;	/* of the cache router; the rest under lock */
 	unsigned long lease_end;	/* jiffies */
 	bool lease_ended;		/* since the groups were set */
 	u32 hooked;			/* WLB_ROLE_* whose hooks are registered */
-	struct nf_hook_ops ops[4][WLB_HOOKS_PER_ROLE];
+	struct nf_hook_ops ops[5][WLB_HOOKS_PER_ROLE];
 };
 
 extern unsigned int wlb_net_id;
@@ -130,6 +135,11 @@ unsigned int wlb_redirect_out4(void *priv, struct sk_buff *skb,
 			       const struct nf_hook_state *state);
 unsigned int wlb_redirect_out6(void *priv, struct sk_buff *skb,
 			       const struct nf_hook_state *state);
+
+unsigned int wlb_cache_in4(void *priv, struct sk_buff *skb,
+			   const struct nf_hook_state *state);
+unsigned int wlb_cache_in6(void *priv, struct sk_buff *skb,
+			   const struct nf_hook_state *state);
 
 int wlb_genl_init(void);
 void wlb_genl_exit(void);

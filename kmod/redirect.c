@@ -10,64 +10,7 @@
 #include <net/ndisc.h>
 #include <net/netfilter/nf_conntrack.h>
 
-#include "pkt.h"
 #include "redirect.h"
-
-/* Ports and TCP flags, of a first fragment only. */
-static bool wlb_passer_ports(const struct sk_buff *skb, unsigned int off,
-			     struct wlb_passer *p)
-{
-	union {
-		struct tcphdr tcp;
-		__be16 port[2];
-	} buf;
-	const __be16 *port;
-
-	if (p->proto == IPPROTO_TCP) {
-		const struct tcphdr *th = skb_header_pointer(skb, off,
-							     sizeof(buf.tcp),
-							     &buf.tcp);
-
-		if (!th)
-			return false;
-		p->tcp_flags = ((const u8 *)th)[13];
-		p->sport = ntohs(th->source);
-		p->dport = ntohs(th->dest);
-	} else if (p->proto == IPPROTO_UDP) {
-		port = skb_header_pointer(skb, off, sizeof(buf.port), buf.port);
-		if (!port)
-			return false;
-		p->sport = ntohs(port[0]);
-		p->dport = ntohs(port[1]);
-	}
-	return true;
-}
-
-/* What of it services and hashes look at; false if it is shorter than it says. */
-static __always_inline bool wlb_passer_read(const struct sk_buff *skb,
-					    const bool v6, struct wlb_passer *p)
-{
-	p->v6 = v6;
-	if (v6) {
-		const struct ipv6hdr *ih = ipv6_hdr(skb);
-		int off = sizeof(*ih);
-		__be16 frag = 0;
-
-		p->src.v6 = ih->saddr;
-		p->dst.v6 = ih->daddr;
-		p->proto = ih->nexthdr;
-		if (p->proto != IPPROTO_TCP && p->proto != IPPROTO_UDP)
-			off = ipv6_skip_exthdr(skb, off, &p->proto, &frag);
-		return off >= 0 &&
-		       ((frag & htons(IP6_OFFSET)) ||
-			wlb_passer_ports(skb, off, p));
-	}
-	p->src.v4 = ip_hdr(skb)->saddr;
-	p->dst.v4 = ip_hdr(skb)->daddr;
-	p->proto = ip_hdr(skb)->protocol;
-	return (ip_hdr(skb)->frag_off & htons(IP_OFFSET)) ||
-	       wlb_passer_ports(skb, ip_hdrlen(skb), p);
-}
 
 /* Neither end is nobody's, everybody's or the link's. */
 static bool wlb_passer_ordinary(const struct wlb_passer *p)
@@ -108,23 +51,6 @@ static bool wlb_service_has(const struct wlb_assign *a,
 	return false;
 }
 
-static bool wlb_rules_permit(const struct wlb_group *group,
-			     const struct wlb_passer *p)
-{
-	unsigned int i;
-
-	for (i = 0; i < group->n_rules; i++) {
-		const struct wlb_rule *rule = &group->rule[i];
-
-		if ((!rule->has_src ||
-		     wlb_prefix_match(&rule->src, &p->src, p->v6)) &&
-		    (!rule->has_dst ||
-		     wlb_prefix_match(&rule->dst, &p->dst, p->v6)))
-			return !rule->deny;
-	}
-	return !group->n_rules;
-}
-
 static bool wlb_is_member(const struct wlb_router_family *f, unsigned int at,
 			  const union wlb_addr *addr, bool v6)
 {
@@ -136,32 +62,33 @@ static bool wlb_is_member(const struct wlb_router_family *f, unsigned int at,
 	return false;
 }
 
+bool wlb_is_from(const struct sk_buff *skb, struct net_device *dev,
+		 const union wlb_addr *addr, bool v6)
+{
+	const struct neighbour *n = v6 ?
+		__ipv6_neigh_lookup_noref(dev, addr) :
+		__ipv4_neigh_lookup_noref(dev, (__force u32)addr->v4);
+	unsigned char ha[MAX_ADDR_LEN];
+
+	if (!n || !(READ_ONCE(n->nud_state) & NUD_VALID) ||
+	    !skb_mac_header_was_set(skb) || dev->type != ARPHRD_ETHER ||
+	    skb->network_header - skb->mac_header < ETH_HLEN)
+		return false;
+	neigh_ha_snapshot(ha, n, dev);
+	return ether_addr_equal(ha, eth_hdr(skb)->h_source);
+}
+
 /* Has a cache that returns by L2 sent it? */
 static bool wlb_from_member_mac(const struct wlb_assign *a,
 				const struct sk_buff *skb,
 				struct net_device *dev)
 {
-	unsigned char ha[MAX_ADDR_LEN];
-	const struct neighbour *n;
 	unsigned int i;
 
-	if (!skb_mac_header_was_set(skb) || dev->type != ARPHRD_ETHER ||
-	    skb->network_header - skb->mac_header < ETH_HLEN)
-		return false;
-	for (i = 0; i < a->n_seats; i++) {
-		const struct wlb_seat *seat = &a->seat[i];
-
-		if (seat->ret != WLB_FORWARD_L2)
-			continue;
-		n = a->v6 ? __ipv6_neigh_lookup_noref(dev, &seat->member->addr) :
-			    __ipv4_neigh_lookup_noref(dev, (__force u32)
-						      seat->member->addr.v4);
-		if (!n || !(READ_ONCE(n->nud_state) & NUD_VALID))
-			continue;
-		neigh_ha_snapshot(ha, n, dev);
-		if (ether_addr_equal(ha, eth_hdr(skb)->h_source))
+	for (i = 0; i < a->n_seats; i++)
+		if (a->seat[i].ret == WLB_FORWARD_L2 &&
+		    wlb_is_from(skb, dev, &a->seat[i].member->addr, a->v6))
 			return true;
-	}
 	return false;
 }
 
@@ -248,7 +175,7 @@ static unsigned int wlb_redirect_try(struct wlb_net *wn,
 		if (!wlb_passer_ordinary(p) ||
 		    (!t->routed && !wlb_is_far(wn->net, t->dev, &p->dst, p->v6)))
 			return NF_ACCEPT;
-		if (wlb_rules_permit(group, p))
+		if (wlb_rules_permit(&group->rules, p, true))
 			return wlb_redirect(wn, skb, r, p, t->routed);
 		wlb_group_count(wn, group, WLB_GROUP_STAT_denied);
 		if (!router->groups->check_all)
@@ -257,8 +184,7 @@ static unsigned int wlb_redirect_try(struct wlb_net *wn,
 	return NF_ACCEPT;
 }
 
-/* Of somebody else, on its way through a bridge that calls the IP hooks? */
-static bool wlb_is_bridged(const struct sk_buff *skb)
+bool wlb_is_bridged(const struct sk_buff *skb)
 {
 #if IS_ENABLED(CONFIG_BRIDGE_NETFILTER)
 	const struct nf_bridge_info *bridge = nf_bridge_info_get(skb);

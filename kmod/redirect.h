@@ -49,6 +49,17 @@ unsigned int wlb_cache_out(struct wlb_net *wn, struct sk_buff *skb,
 			   const struct wlb_choice *choice, bool v6,
 			   bool routed);
 
+/*
+ * The way to a seat by its method, NULL if there is none; @from: the outer source,
+ * or zero, and then what it is to be.
+ */
+struct dst_entry *wlb_seat_route(struct net *net, const struct wlb_seat *seat,
+				 union wlb_addr *from, bool v6);
+/* Is the seat, whose route @dst is, on a network of this host's? */
+bool wlb_seat_adjacent(const struct dst_entry *dst, bool v6);
+/* From here on it is this host's own packet, as far as the stack can tell. */
+void wlb_make_own(struct sk_buff *skb);
+
 /* No cache for a packet of the service, @stat why. */
 unsigned int wlb_cache_none(struct wlb_net *wn, const struct wlb_group *group,
 			    enum wlb_group_stat stat);
@@ -59,5 +70,20 @@ unsigned int wlb_cache_none(struct wlb_net *wn, const struct wlb_group *group,
  */
 bool wlb_returned(struct wlb_net *wn, const struct wlb_router *router,
 		  struct sk_buff *skb, bool v6, unsigned int *verdict);
+
+/* GRE at @off of a packet for or of a cache: no options, and the protocol type. */
+bool wlb_is_redirect_gre(const struct sk_buff *skb, unsigned int off);
+/*
+ * Takes @off bytes of outer headers off, of traffic class @tos. 0; -EBADMSG: it is
+ * broken, or there is no memory; -ENOBUFS: congestion was marked that the packet
+ * inside cannot carry. Drop it then.
+ */
+int wlb_redirect_crack(struct sk_buff *skb, bool v6, unsigned int off, u8 tos);
+
+/* Of somebody else, on its way through a bridge that calls the IP hooks? */
+bool wlb_is_bridged(const struct sk_buff *skb);
+/* Has the neighbour of this address sent it? Of Ethernet only. */
+bool wlb_is_from(const struct sk_buff *skb, struct net_device *dev,
+		 const union wlb_addr *addr, bool v6);
 
 #endif /* WLB_REDIRECT_PATH_H */

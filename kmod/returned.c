@@ -8,12 +8,12 @@
 #include <linux/if_tunnel.h>
 #include <net/gre.h>
 
+#include "cache.h"
 #include "crack.h"
 #include "icmp.h"
 #include "redirect.h"
 
-/* Redirected packets' GRE at @off: no options, and a redirect header but in version 1. */
-static bool wlb_is_redirect_gre(const struct sk_buff *skb, unsigned int off)
+bool wlb_is_redirect_gre(const struct sk_buff *skb, unsigned int off)
 {
 	const struct gre_base_hdr *gre;
 	struct gre_base_hdr buf;
@@ -40,6 +40,16 @@ wlb_return_member(const struct wlb_router_family *f, const union wlb_addr *src,
 			break;
 	}
 	return any;
+}
+
+static bool wlb_is_returner(const struct wlb_router_family *f,
+			    const union wlb_addr *src, bool v6)
+{
+	const struct wlb_index_entry *e;
+
+	wlb_index_for_each(e, &f->members, src, v6)
+		return true;
+	return false;
 }
 
 /* The length of the inner packet at @off and of its header, 0 if it is not one. */
@@ -95,18 +105,27 @@ static int wlb_return_ttl(struct sk_buff *skb, bool v6)
 	return 0;
 }
 
-static int wlb_return_crack(struct sk_buff *skb, bool v6, unsigned int off,
-			    u8 tos)
+int wlb_redirect_crack(struct sk_buff *skb, bool v6, unsigned int off, u8 tos)
 {
 	struct wlb_outer o = { .len = off, .tos = tos };
 	unsigned int len, hlen;
 
 	len = wlb_return_inner(skb, v6, off, &hlen);
 	if (!len)
-		return WLB_STAT_return_malformed;
+		return -EBADMSG;
 	if (wlb_crack_congested(skb, v6, &o))
+		return -ENOBUFS;
+	return wlb_crack_strip(skb, v6, &o, len, hlen) ? -EBADMSG : 0;
+}
+
+static int wlb_return_crack(struct sk_buff *skb, bool v6, unsigned int off,
+			    u8 tos)
+{
+	int err = wlb_redirect_crack(skb, v6, off, tos);
+
+	if (err == -ENOBUFS)
 		return WLB_STAT_return_congested;
-	if (wlb_crack_strip(skb, v6, &o, len, hlen) || wlb_return_ttl(skb, v6))
+	if (err || wlb_return_ttl(skb, v6))
 		return WLB_STAT_return_malformed;
 	return WLB_NO_STAT;
 }
@@ -194,6 +213,9 @@ bool wlb_returned(struct wlb_net *wn, const struct wlb_router *router,
 		dst.v4 = ip_hdr(skb)->daddr;
 	}
 	if (wlb_is_far(wn->net, skb->dev, &dst, v6))
+		return false;
+	/* this host is a cache too, of that router */
+	if (!wlb_is_returner(f, &src, v6) && wlb_cache_knows(wn, &src, v6))
 		return false;
 	*verdict = wlb_return_in(wn, f, skb, v6, &src, off);
 	return true;

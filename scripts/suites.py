@@ -61,8 +61,8 @@ RETURNS = lab_files("test_returns", "test_spoof", "test_practice")
 MATRIX = lab_files("test_icmp", "test_matrix")
 # Exact delays, or long waits, which the counted clock skips.
 COUNTED = lab_files("test_baseline", "test_smoke", "test_dead")
-# The cache router: a net of its own, which all of its scenarios share.
-REDIRECT = lab_files("test_redirect", "test_routerd")
+# Cache router and cache: a net of its own, which all scenarios of a file share.
+REDIRECT = lab_files("test_redirect", "test_routerd", "test_cache")
 # Means nothing by any other clock.
 RATE = lab_files("test_rate")
 SMP = lab_files("test_smp")

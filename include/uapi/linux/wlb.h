@@ -52,6 +52,9 @@
 #define WLB_MAX_DRAIN		28800	/* s */
 #define WLB_MIN_LEASE		1000	/* ms */
 #define WLB_MAX_LEASE		3600000
+#define WLB_MAX_DOORS		1024	/* groups times routers of a cache */
+#define WLB_MAX_BYPASSES	65536	/* learned */
+#define WLB_MAX_LIFETIME	604800	/* s, of such */
 #define WLB_MAX_STATE		4096	/* bytes */
 #define WLB_BUCKETS		256
 #define WLB_BUCKET_NONE		0xff	/* no cache has it */
@@ -138,6 +141,28 @@ enum wlb_cmd {
 	 * GROUP_SET, and took assignments with it).
 	 */
 	WLB_CMD_LEASE_RENEW,
+	/*
+	 * The cache's host, WLB_ROLE_CACHE: a daemon's too. WLB_A_CACHE replaces
+	 * all but what was learned; without it the role is off, and forgets that.
+	 * A router of the same address as before keeps its counters. Errors:
+	 * EINVAL (see extended ack), ENOMEM, EPERM.
+	 */
+	WLB_CMD_CACHE_SET,
+	/* Dump of one message, WLB_A_CACHE as it was set, with counters. */
+	WLB_CMD_CACHE_GET,
+	/*
+	 * WLB_A_BYPASS: packets that are to be returned for a while; known already:
+	 * from now on for so long. Errors: EINVAL (see extended ack), ENOENT (the
+	 * role is off), ENOSPC (WLB_MAX_BYPASSES), ENOMEM.
+	 */
+	WLB_CMD_BYPASS_ADD,
+	/*
+	 * Forgets the WLB_A_BYPASS of these addresses; without it all. Errors:
+	 * EINVAL, ENOENT (there is none, or the role is off).
+	 */
+	WLB_CMD_BYPASS_DEL,
+	/* Dump: one WLB_A_BYPASS per message, with what is left of its time. */
+	WLB_CMD_BYPASS_GET,
 
 	__WLB_CMD_MAX,
 #define WLB_CMD_MAX (__WLB_CMD_MAX - 1)
@@ -169,6 +194,8 @@ enum wlb_attr {
 				 * set, then number, each pair once, at most
 				 * WLB_MAX_VALUES in all
 				 */
+	WLB_A_CACHE,		/* nest, enum wlb_cache_attr */
+	WLB_A_BYPASS,		/* nest, enum wlb_bypass_attr */
 
 	__WLB_A_MAX,
 #define WLB_A_MAX (__WLB_A_MAX - 1)
@@ -181,6 +208,7 @@ enum wlb_attr {
 				 WLB_ROLE_SERVER_GATEWAY | WLB_ROLE_REPLICA)
 /* not in WLB_A_ROLES: see WLB_CMD_GROUP_SET */
 #define WLB_ROLE_CACHE_ROUTER	(1U << 3)
+#define WLB_ROLE_CACHE		(1U << 4)
 
 /* Settings of the client gateway. Absent ones take the default. */
 enum wlb_cg_attr {
@@ -518,6 +546,69 @@ enum wlb_group_hook {
 	__WLB_HOOK_MAX,
 };
 
+/*
+ * The host of a cache. What its routers redirect to it is freed of outer headers and
+ * goes on as if it had come in so, for a rule of the host's to hand it to the proxy:
+ * TPROXY, or NAT. A packet of TCP that belongs to no connection here is returned to
+ * the router that has sent it; so is a SYN, or a packet of another protocol, that a
+ * rule, something learned or, TCP only, the share for overload speaks for.
+ */
+enum wlb_cache_attr {
+	WLB_CACHE_A_UNSPEC,
+	WLB_CACHE_A_DOOR,	/* nest, enum wlb_door_attr; repeats, at most
+				 * WLB_MAX_DOORS: whom packets are taken from
+				 */
+	WLB_CACHE_A_RULE,	/* nest, enum wlb_rule_attr; repeats, at most
+				 * WLB_MAX_RULES: the first that matches decides, and
+				 * has the packet returned unless it denies
+				 */
+	WLB_CACHE_A_SHARE,	/* u32, 0..1000: so many of a thousand new connections
+				 * are returned
+				 */
+	WLB_CACHE_A_MARK,	/* u32: the mark of what is taken in; default: as is */
+	WLB_CACHE_A_NAT,	/* flag: the proxy's sockets have other addresses than
+				 * the packets (NAT), so that connection tracking is
+				 * asked for connections too
+				 */
+	WLB_CACHE_A_PORT,	/* u16, host order: where the proxy listens; while SYN
+				 * cookies are in use there, what belongs to no
+				 * connection is taken in
+				 */
+
+	__WLB_CACHE_A_MAX,
+#define WLB_CACHE_A_MAX (__WLB_CACHE_A_MAX - 1)
+};
+
+/* A router of one service group. ADDRESS, FORWARD and RETURN are required. */
+enum wlb_door_attr {
+	WLB_DOOR_A_UNSPEC,
+	WLB_DOOR_A_ADDRESS,	/* address: outer source of GRE, neighbour for L2 */
+	WLB_DOOR_A_FORWARD,	/* u8, enum wlb_forward: how packets come */
+	WLB_DOOR_A_RETURN,	/* u8, enum wlb_forward: how they go back */
+	WLB_DOOR_A_TYPE,	/* u8, enum wlb_group_type */
+	WLB_DOOR_A_ID,		/* u8, of the service */
+	WLB_DOOR_A_SOURCE,	/* address: outer source of what goes back; default:
+				 * the host's own by its routing table
+				 */
+	WLB_DOOR_A_PACKETS,	/* u64: returned; read only, with the two below */
+	WLB_DOOR_A_BYTES,	/* u64: of these */
+	WLB_DOOR_A_PAD,
+
+	__WLB_DOOR_A_MAX,
+#define WLB_DOOR_A_MAX (__WLB_DOOR_A_MAX - 1)
+};
+
+/* Addresses of one family. DESTINATION and LIFETIME are required to add it. */
+enum wlb_bypass_attr {
+	WLB_BYPASS_A_UNSPEC,
+	WLB_BYPASS_A_SOURCE,	/* address; default: any */
+	WLB_BYPASS_A_DESTINATION,	/* address */
+	WLB_BYPASS_A_LIFETIME,	/* u32 s, 1..WLB_MAX_LIFETIME; of a dump: left */
+
+	__WLB_BYPASS_A_MAX,
+#define WLB_BYPASS_A_MAX (__WLB_BYPASS_A_MAX - 1)
+};
+
 /* A rule without prefixes matches every packet, else those of their family. */
 enum wlb_rule_attr {
 	WLB_RULE_A_UNSPEC,
@@ -760,7 +851,18 @@ enum wlb_group_stat {
 	X(return_malformed, "packets returned by caches dropped: truncated or broken") \
 	X(return_congested, "packets returned dropped: marked outside (RFC 6040)") \
 	X(redirect_icmp, "ICMP errors about redirected packets, taken to heart") \
-	X(lease_ended, "times that groups went idle: their daemon was silent for too long")
+	X(lease_ended, "times that groups went idle: their daemon was silent for too long") \
+	/* cache's host */ \
+	X(cache_received, "redirected packets taken in") \
+	X(cache_bypassed, "redirected packets returned: a rule says so") \
+	X(cache_learned, "redirected packets returned: learned") \
+	X(cache_overload, "redirected packets of new connections returned: overload") \
+	X(cache_strange, "redirected packets returned: of no connection here") \
+	X(cache_kept, "redirected packets taken in: there was no way to return them") \
+	X(cache_stranger, "redirected packets left alone: from no router of ours") \
+	X(cache_malformed, "redirected packets dropped: truncated or broken") \
+	X(cache_congested, "redirected packets dropped: marked outside (RFC 6040)") \
+	X(cache_failed, "redirected packets lost on their way back: no memory")
 
 enum wlb_stat {
 #define WLB_STAT_ENUM(name, text) WLB_STAT_##name,

@@ -44,6 +44,7 @@ class Target:
 def no_groups(targets):
     for target in targets:
         target.ctl.request(netlink.GROUP_SET)
+        target.ctl.request(netlink.CACHE_SET)
 
 
 def test_fuzz(net):
