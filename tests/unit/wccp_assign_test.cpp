@@ -19,34 +19,6 @@ std::size_t moved(const Buckets &a, const Buckets &b)
 
 } // namespace
 
-TEST_CASE("wccp assignment: balance moves as little as can be")
-{
-    std::vector<std::optional<std::uint8_t>> owner(256);
-    auto result = balance(owner, {1, 1, 1});
-    const auto count = [&](std::uint8_t who) {
-        return std::count(result.begin(), result.end(), who);
-    };
-    CHECK((count(0) == 86 && count(1) == 85 && count(2) == 85));
-    std::copy(result.begin(), result.end(), owner.begin());
-    for (auto &slot : owner) {
-        if (slot == 2)
-            slot.reset();
-    }
-    const auto before = result;
-    result = balance(owner, {1, 1});
-    CHECK((count(0) == 128 && count(1) == 128));
-    std::size_t changes = 0;
-    for (std::size_t i = 0; i < 256; ++i)
-        changes += before[i] != 2 && before[i] != result[i];
-    CHECK(changes == 0); // only orphans have moved
-    result = balance(owner, {0, 3});
-    CHECK(count(1) == 256);
-    result = balance(owner, {0, 0});
-    CHECK(count(0) == 128);
-    result = balance(owner, {10000, 30000});
-    CHECK(count(0) == 64);
-}
-
 TEST_CASE("wccp assignment: only a valid one is taken")
 {
     Bench bench;

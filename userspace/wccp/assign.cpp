@@ -2,6 +2,7 @@
 // REDIRECT_ASSIGN, and what a router does if none comes (R1 3.8).
 #include <algorithm>
 
+#include "wccp/allocate.h"
 #include "wccp/router.h"
 
 namespace wlb::wccp {
@@ -96,7 +97,7 @@ void RouterGroup::assign_fallback(Output &out)
 {
     fallback_at_.reset();
     std::vector<Address> addresses;
-    std::vector<std::uint16_t> weights;
+    std::vector<std::uint32_t> weights;
     const Cache *with_mask = nullptr;
     for (const auto &[address, cache] : caches_) {
         if (!cache.usable())
@@ -116,12 +117,13 @@ void RouterGroup::assign_fallback(Output &out)
     };
     Table table;
     if (fixed_->method == Method::hash) {
-        std::vector<std::optional<std::uint8_t>> owner;
-        for (const auto bucket : table_.buckets())
-            owner.push_back(bucket == WLB_WCCP_BUCKET_NONE
-                                ? std::nullopt
-                                : index_of(bucket & WLB_WCCP_BUCKET_INDEX));
-        const auto balanced = balance(owner, weights);
+        std::vector<Slot> slots(WLB_WCCP_BUCKETS);
+        for (std::size_t i = 0; i < slots.size(); ++i) {
+            const auto bucket = table_.buckets()[i];
+            if (bucket != WLB_WCCP_BUCKET_NONE)
+                slots[i].owner = index_of(bucket & WLB_WCCP_BUCKET_INDEX);
+        }
+        const auto balanced = allocate(std::move(slots), weights);
         Buckets buckets;
         std::copy(balanced.begin(), balanced.end(), buckets.begin());
         table = Table::of_buckets(addresses, buckets);
@@ -137,7 +139,7 @@ void RouterGroup::assign_fallback(Output &out)
             field[addr_len - 1] = usual_mask & 0xff;
             bits = wlb_wccp_mask_bits(&set.mask, addr_len);
         }
-        std::vector<std::optional<std::uint8_t>> owner(std::size_t{1} << bits);
+        std::vector<Slot> slots(std::size_t{1} << bits);
         for (const auto &old : table_.sets()) {
             if (!(MaskSet{old.mask, {}} == MaskSet{set.mask, {}}))
                 continue;
@@ -147,10 +149,10 @@ void RouterGroup::assign_fallback(Output &out)
                                            .addr_len = addr_len,
                                            .sport = value.value.sport,
                                            .dport = value.value.dport};
-                owner[wlb_wccp_vsn(&key, &set.mask)] = index_of(value.member);
+                slots[wlb_wccp_vsn(&key, &set.mask)].owner = index_of(value.member);
             }
         }
-        const auto balanced = balance(owner, weights);
+        const auto balanced = allocate(std::move(slots), weights);
         for (std::uint32_t number = 0; number < balanced.size(); ++number) {
             MaskValue value{{}, balanced[number]};
             wlb_wccp_vsn_value(&set.mask, addr_len, number, &value.value);

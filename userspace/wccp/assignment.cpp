@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <numeric>
 #include <set>
 
 namespace wlb::wccp {
@@ -324,52 +323,6 @@ Result<Proposal> read_proposal(const Message &message, const Addresses &addresse
     if (!status)
         return status.error();
     return proposal;
-}
-
-std::vector<std::uint8_t> balance(const std::vector<std::optional<std::uint8_t>> &owner,
-                                  const std::vector<std::uint16_t> &weights)
-{
-    // Shares by the largest remainder, of equal ones the lower index first.
-    const auto n = weights.size();
-    const auto sum = std::accumulate(weights.begin(), weights.end(), std::uint64_t{0});
-    std::vector<std::size_t> share(n);
-    std::vector<std::uint64_t> remainder(n);
-    std::size_t given = 0;
-    for (std::size_t i = 0; i < n; ++i) {
-        const auto part = owner.size() * (sum ? weights[i] : 1);
-        const auto whole = sum ? sum : n;
-        share[i] = part / whole;
-        remainder[i] = part % whole;
-        given += share[i];
-    }
-    std::vector<std::size_t> order(n);
-    std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(),
-                     [&](auto a, auto b) { return remainder[a] > remainder[b]; });
-    for (std::size_t i = 0; given < owner.size(); ++i, ++given)
-        ++share[order[i]];
-
-    // Whoever has a slot keeps it up to his share, from the lowest on; the rest goes around.
-    constexpr std::uint8_t nobody = 0xff;
-    std::vector<std::uint8_t> result(owner.size(), nobody);
-    std::vector<std::size_t> have(n);
-    for (std::size_t i = 0; i < owner.size(); ++i) {
-        if (owner[i] && *owner[i] < n && have[*owner[i]] < share[*owner[i]]) {
-            result[i] = *owner[i];
-            ++have[*owner[i]];
-        }
-    }
-    std::size_t next = 0;
-    for (auto &slot : result) {
-        if (slot != nobody)
-            continue;
-        while (have[next % n] >= share[next % n])
-            ++next;
-        slot = static_cast<std::uint8_t>(next % n);
-        ++have[next % n];
-        ++next;
-    }
-    return result;
 }
 
 } // namespace wlb::wccp

@@ -142,10 +142,4 @@ struct Proposal {
 Result<Proposal> read_proposal(const Message &message, const Addresses &addresses,
                                BucketFormat format);
 
-// An assignment of `slots` buckets or values by weight that moves as little as can be:
-// `owner[i]` is the index of slot i's present member, or none. Members of weight 0 get
-// nothing unless all have it, then all the same.
-std::vector<std::uint8_t> balance(const std::vector<std::optional<std::uint8_t>> &owner,
-                                  const std::vector<std::uint16_t> &weights);
-
 } // namespace wlb::wccp
