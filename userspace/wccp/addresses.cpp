@@ -19,6 +19,35 @@ Address unspecified(bool ipv6)
     return from_octets(zero.data(), ipv6);
 }
 
+bool contains(const std::vector<Prefix> &list, const Address &address)
+{
+    return std::any_of(list.begin(), list.end(), [&](const Prefix &p) {
+        return p.address.is_ipv6() == address.is_ipv6() &&
+               address.network(p.length) == p.address.network(p.length);
+    });
+}
+
+bool has_command(const Message &message, std::uint16_t command, const Addresses &addresses,
+                 const Address &cache)
+{
+    const auto *commands = message.find<Commands>();
+    return commands && std::any_of(commands->elements.begin(), commands->elements.end(),
+                                   [&](const Element &element) {
+                                       if (element.type != command || element.value.size() != 4)
+                                           return false;
+                                       Reader in(element.value, "");
+                                       const auto named = addresses.address(in.u32(""));
+                                       return named && *named == cache;
+                                   });
+}
+
+Element command_for(std::uint16_t command, const Address &cache, AddressList &list)
+{
+    Writer out;
+    out.u32(list.word(cache));
+    return {command, out.take()};
+}
+
 Result<Addresses> Addresses::of(const Message &message)
 {
     Addresses result;

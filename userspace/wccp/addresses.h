@@ -49,5 +49,12 @@ private:
 };
 
 Address unspecified(bool ipv6);
+bool contains(const std::vector<Prefix> &list, const Address &address);
+
+// Whether the message has the command with that cache for its value (R1 6.12).
+bool has_command(const Message &message, std::uint16_t command, const Addresses &addresses,
+                 const Address &cache);
+// The command for a message that is being made.
+Element command_for(std::uint16_t command, const Address &cache, AddressList &list);
 
 } // namespace wlb::wccp

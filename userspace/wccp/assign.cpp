@@ -3,13 +3,13 @@
 #include <algorithm>
 
 #include "wccp/allocate.h"
+#include "wccp/mask_list.h"
 #include "wccp/router.h"
 
 namespace wlb::wccp {
 namespace {
 
-constexpr unsigned fallback_bits = 8;        // values of a mask that is ours to fill: 256
-constexpr std::uint16_t usual_mask = 0x1741; // what Squid and others take
+constexpr unsigned fallback_bits = 8; // values of a mask that is ours to fill: 256
 
 } // namespace
 
@@ -128,36 +128,23 @@ void RouterGroup::assign_fallback(Output &out)
         std::copy(balanced.begin(), balanced.end(), buckets.begin());
         table = Table::of_buckets(addresses, buckets);
     } else {
-        const std::uint8_t addr_len = config_.is_ipv6() ? 16 : 4;
-        MaskSet set{with_mask ? *with_mask->own_mask : wlb_wccp_mask{}, {}};
-        auto bits = wlb_wccp_mask_bits(&set.mask, addr_len);
+        const auto addr_len = addr_len_of(config_.is_ipv6());
+        auto mask = with_mask ? *with_mask->own_mask : wlb_wccp_mask{};
+        auto bits = wlb_wccp_mask_bits(&mask, addr_len);
         if (bits == 0 || bits > fallback_bits) {
-            const auto flags = service_->flags >> WLB_WCCP_ALT_SHIFT | service_->flags;
-            set.mask = {};
-            auto *field = flags & WLB_WCCP_SRC_IP ? set.mask.src : set.mask.dst;
-            field[addr_len - 2] = usual_mask >> 8;
-            field[addr_len - 1] = usual_mask & 0xff;
-            bits = wlb_wccp_mask_bits(&set.mask, addr_len);
+            mask = usual_mask(*service_, addr_len);
+            bits = wlb_wccp_mask_bits(&mask, addr_len);
         }
         std::vector<Slot> slots(std::size_t{1} << bits);
         for (const auto &old : table_.sets()) {
-            if (!(MaskSet{old.mask, {}} == MaskSet{set.mask, {}}))
+            if (!same_mask(old.mask, mask))
                 continue;
             for (const auto &value : old.values) {
-                const wlb_redirect_key key{.src = value.value.src,
-                                           .dst = value.value.dst,
-                                           .addr_len = addr_len,
-                                           .sport = value.value.sport,
-                                           .dport = value.value.dport};
-                slots[wlb_wccp_vsn(&key, &set.mask)].owner = index_of(value.member);
+                if (const auto number = number_of(value.value, mask, addr_len))
+                    slots[*number].owner = index_of(value.member);
             }
         }
-        const auto balanced = allocate(std::move(slots), weights);
-        for (std::uint32_t number = 0; number < balanced.size(); ++number) {
-            MaskValue value{{}, balanced[number]};
-            wlb_wccp_vsn_value(&set.mask, addr_len, number, &value.value);
-            set.values.push_back(value);
-        }
+        auto set = filled(mask, addr_len, allocate(std::move(slots), weights));
         table = Table::of_sets(addresses, {std::move(set)});
     }
     set_table(std::move(table), {config_.router_id, change_number_});

@@ -2,21 +2,15 @@
 #include "wccp/assignment.h"
 
 #include <algorithm>
-#include <cstring>
 #include <set>
+
+#include "wccp/mask_list.h"
 
 namespace wlb::wccp {
 namespace {
 
 constexpr std::uint8_t tcp = 6;
 constexpr std::uint8_t udp = 17;
-
-bool same_mask(const wlb_wccp_mask &a, const wlb_wccp_mask &b)
-{
-    return std::memcmp(a.src, b.src, sizeof(a.src)) == 0 &&
-           std::memcmp(a.dst, b.dst, sizeof(a.dst)) == 0 && a.sport == b.sport &&
-           a.dport == b.dport;
-}
 
 bool within(const wlb_wccp_mask &value, const wlb_wccp_mask &mask)
 {
@@ -323,6 +317,25 @@ Result<Proposal> read_proposal(const Message &message, const Addresses &addresse
     if (!status)
         return status.error();
     return proposal;
+}
+
+Result<std::optional<Table>> read_map(const Message &message, const Addresses &addresses)
+{
+    Proposal proposal;
+    Status status = Done{};
+    if (const auto *map = message.find<AssignmentMap>())
+        status = read_body(map->sets, addresses, BucketFormat::cisco, proposal);
+    else if (const auto *alternate = message.find<AlternateMap>())
+        status = std::visit(
+            [&](const auto &body) {
+                return read_body(body, addresses, BucketFormat::cisco, proposal);
+            },
+            alternate->body);
+    else
+        return std::optional<Table>{};
+    if (!status)
+        return status.error();
+    return std::optional(std::move(proposal.table));
 }
 
 } // namespace wlb::wccp

@@ -36,6 +36,14 @@ struct Timers {
     bool operator==(const Timers &) const = default;
 };
 
+// Neither change numbers nor receive IDs nor keys are ever 0: R1 6.1 says so of receive IDs;
+// a cache that begins with a change number of 0 would see no change in one of 0; and a key
+// of 0 is that of no assignment.
+inline std::uint32_t next_number(std::uint32_t number)
+{
+    return number == UINT32_MAX ? 1 : number + 1;
+}
+
 struct Key { // R1 6.3; both 0 if there is no assignment
     Address address;
     std::uint32_t number = 0;
@@ -141,5 +149,7 @@ struct Proposal {
 };
 Result<Proposal> read_proposal(const Message &message, const Addresses &addresses,
                                BucketFormat format);
+// What an I_SEE_YOU says of a mask assignment in force, if anything.
+Result<std::optional<Table>> read_map(const Message &message, const Addresses &addresses);
 
 } // namespace wlb::wccp

@@ -20,18 +20,6 @@ std::optional<wlb_wccp_mask> first_mask(const MaskList &sets, const Addresses &a
     return mask ? std::optional(*mask) : std::nullopt;
 }
 
-bool is_shutdown(const Commands &commands, const Addresses &addresses, const Address &cache)
-{
-    return std::any_of(commands.elements.begin(), commands.elements.end(),
-                       [&](const Element &command) {
-                           if (command.type != Commands::shutdown || command.value.size() != 4)
-                               return false;
-                           Reader in(command.value, "");
-                           const auto named = addresses.address(in.u32(""));
-                           return named && *named == cache;
-                       });
-}
-
 } // namespace
 
 RouterGroup::Refused RouterGroup::here_i_am(const Datagram &datagram, const Message &message,
@@ -111,8 +99,7 @@ RouterGroup::Refused RouterGroup::read_hello(const Datagram &datagram, const Mes
             return Refusal::malformed;
         to.caches.insert(*cache);
     }
-    if (const auto *commands = message.find<Commands>())
-        to.shutdown = is_shutdown(*commands, addresses, *address);
+    to.shutdown = has_command(message, Commands::shutdown, addresses, *address);
 
     to.peer.lists_others = !to.lists_us && !to.routers.empty();
     to.peer.stale_id = to.lists_us && to.echoed != 0 && !to.peer.knows(to.echoed);

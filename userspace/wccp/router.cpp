@@ -12,21 +12,11 @@ namespace {
 constexpr Duration kick_interval{60000};
 constexpr std::size_t max_historical = 64;
 
-// Neither number is ever 0: receive IDs by R1 6.1; and a cache that begins with a change
-// number of 0 would see no change in one of 0.
-std::uint32_t after(std::uint32_t number)
-{
-    return number == UINT32_MAX ? 1 : number + 1;
-}
-
 } // namespace
 
 bool GroupConfig::allows(const Address &source) const
 {
-    return allow_any || std::any_of(group_list.begin(), group_list.end(), [&](const Prefix &p) {
-               return p.address.is_ipv6() == source.is_ipv6() &&
-                      source.network(p.length) == p.address.network(p.length);
-           });
+    return allow_any || contains(group_list, source);
 }
 
 RouterGroup::RouterGroup(GroupConfig config, std::uint64_t seed)
@@ -157,7 +147,7 @@ Assignment RouterGroup::assignment() const
 // The membership has changed: a new number, and time for a cache to assign anew.
 void RouterGroup::bump()
 {
-    change_number_ = after(change_number_);
+    change_number_ = next_number(change_number_);
     changed_ = true;
     await_assignment();
 }
@@ -171,7 +161,7 @@ void RouterGroup::await_assignment()
 
 std::uint32_t RouterGroup::next_receive_id()
 {
-    receive_id_ = after(receive_id_);
+    receive_id_ = next_number(receive_id_);
     return receive_id_;
 }
 
@@ -232,7 +222,7 @@ void RouterGroup::remove(Cache &cache, State state, const std::string &reason, O
 // Without members there is nothing that a new one must agree with (R1 3.2, 3.5).
 void RouterGroup::clear_group()
 {
-    change_number_ = after(change_number_);
+    change_number_ = next_number(change_number_);
     service_.reset();
     fixed_.reset();
     table_ = {};

@@ -15,27 +15,13 @@
 
 #include "wccp/assignment.h"
 #include "wccp/config.h"
+#include "wccp/datagram.h"
 #include "wccp/negotiation.h"
 #include "wccp/peer.h"
 #include "wccp/report.h"
 #include "wlb/result.h"
 
 namespace wlb::wccp {
-
-struct Datagram { // as received
-    Address from;
-    std::uint16_t from_port = port;
-    Address to; // the packet's destination: a unicast answer comes from there
-    View octets;
-};
-
-struct Outgoing {
-    Address from; // where the cache has sent to, or the router's ID
-    Address to;
-    std::uint16_t to_port = port;
-    bool multicast = false;
-    Octets octets;
-};
 
 enum class EventKind : std::uint8_t {
     service_found,
@@ -181,8 +167,6 @@ private:
     };
     [[nodiscard]] Octets i_see_you(const Speech &speech, std::uint32_t receive_id);
     [[nodiscard]] Octets removal_query(const Cache &cache) const;
-    [[nodiscard]] Octets sealed(const Message &message, DigestForm form) const;
-    [[nodiscard]] Component security() const;
     void add_map(Message &message, AddressList &list) const;
     [[nodiscard]] CacheElement element_of(const Cache &cache, AddressList &list) const;
     void multicast(Output &out);

@@ -63,6 +63,23 @@ void sign(std::span<std::uint8_t> message, std::string_view password, DigestForm
     std::copy(digest.begin(), digest.end(), message.begin() + digest_offset);
 }
 
+SecurityInfo security_info(std::string_view password)
+{
+    SecurityInfo info;
+    info.option = password.empty() ? SecurityInfo::none : SecurityInfo::md5;
+    return info;
+}
+
+Octets sealed(const Message &message, std::string_view password, DigestForm form)
+{
+    auto octets = serialise(message);
+    if (!octets)
+        return {};
+    if (!password.empty())
+        sign(*octets, password, form);
+    return std::move(*octets);
+}
+
 Authentication authenticate(View message, std::string_view password, bool accept_squid)
 {
     const auto component = find_component(message, security_type);

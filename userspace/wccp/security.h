@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "wccp/message.h"
 #include "wccp/wire.h"
 
 namespace wlb::wccp {
@@ -24,6 +25,11 @@ Digest digest_of(View message, std::string_view password, DigestForm form);
 
 // Fills in the digest of a message whose first component is MD5 security.
 void sign(std::span<std::uint8_t> message, std::string_view password, DigestForm form);
+
+// The Security Info of messages with that password, or none if it is empty; and such a
+// message's octets with the digest filled in, or none if it is too long.
+SecurityInfo security_info(std::string_view password);
+Octets sealed(const Message &message, std::string_view password, DigestForm form);
 
 enum class Verdict {
     authentic,

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "wccp/codec.h"
+#include "wccp/mask_list.h"
 #include "wccp/router.h"
 
 namespace wlb::wccp {
@@ -31,70 +32,7 @@ void fill(Message &message)
     message.components = std::move(filled);
 }
 
-// Sets in the compact form of 2.01, if they can be told so (R1 7): every value within its
-// mask, and none twice.
-std::optional<AltMaskList> compact(const std::vector<MaskSet> &sets,
-                                   const std::vector<Address> &caches, bool ipv6, AddressList &list)
-{
-    AltMaskList result;
-    for (const auto &set : sets) {
-        const std::uint8_t addr_len = ipv6 ? 16 : 4;
-        if (wlb_wccp_mask_bits(&set.mask, addr_len) > WLB_WCCP_VSN_BITS)
-            return {};
-        std::map<std::uint8_t, std::vector<std::uint32_t>> numbers;
-        std::set<std::uint32_t> seen;
-        for (const auto &value : set.values) {
-            const wlb_redirect_key key{.src = value.value.src,
-                                       .dst = value.value.dst,
-                                       .addr_len = addr_len,
-                                       .sport = value.value.sport,
-                                       .dport = value.value.dport};
-            const auto number = wlb_wccp_vsn(&key, &set.mask);
-            if (!wlb_wccp_match(&key, &set.mask, &value.value) || !seen.insert(number).second)
-                return {};
-            numbers[value.member].push_back(number);
-        }
-        auto &element = result.emplace_back();
-        element.mask = list.mask(set.mask);
-        for (auto &[member, of_member] : numbers)
-            element.caches.push_back({list.word(caches[member]), std::move(of_member)});
-    }
-    return result;
-}
-
-MaskList spelled_out(const std::vector<MaskSet> &sets, const std::vector<Address> &caches,
-                     AddressList &list)
-{
-    MaskList result;
-    for (const auto &set : sets) {
-        auto &element = result.emplace_back();
-        element.mask = list.mask(set.mask);
-        for (const auto &value : set.values)
-            element.values.push_back({list.mask(value.value), list.word(caches[value.member])});
-    }
-    return result;
-}
-
 } // namespace
-
-Component RouterGroup::security() const
-{
-    SecurityInfo security;
-    if (!config_.password.empty())
-        security.option = SecurityInfo::md5;
-    return security;
-}
-
-// A message's octets with its digest; none if it is too long.
-Octets RouterGroup::sealed(const Message &message, DigestForm form) const
-{
-    auto octets = serialise(message);
-    if (!octets)
-        return {};
-    if (!config_.password.empty())
-        sign(*octets, config_.password, form);
-    return std::move(*octets);
-}
 
 // A member as the view shows it. What is shown of one with mask assignment is what Squid can
 // read: it tells 32 octets from 16 by the flags alone.
@@ -146,7 +84,7 @@ Octets RouterGroup::i_see_you(const Speech &speech, std::uint32_t receive_id)
         message.header = {MessageType::i_see_you, speech.minor};
         if (config_.is_ipv6()) // there is no table in 2.00
             message.header.minor = std::max<std::uint8_t>(message.header.minor, 1);
-        message.components = {security(), speech.service};
+        message.components = {security_info(config_.password), speech.service};
         RouterIdentity identity{
             {list.word(config_.router_id), receive_id}, list.word(speech.sent_to), {}};
         for (const auto &cache : speech.received_from)
@@ -172,17 +110,14 @@ Octets RouterGroup::i_see_you(const Speech &speech, std::uint32_t receive_id)
             speech.agreed ? capabilities_of(*speech.agreed, offer.timers) : capabilities_of(offer));
         if (!speech.shut_down.empty()) {
             Commands commands;
-            for (const auto &cache : speech.shut_down) {
-                Writer value;
-                value.u32(list.word(cache));
-                commands.elements.push_back({Commands::shutdown_response, value.take()});
-            }
+            for (const auto &cache : speech.shut_down)
+                commands.elements.push_back(command_for(Commands::shutdown_response, cache, list));
             message.components.emplace_back(std::move(commands));
         }
         list.finish(message);
         if (speech.filler)
             fill(message);
-        auto octets = sealed(message, speech.form);
+        auto octets = sealed(message, config_.password, speech.form);
         if (!octets.empty())
             return octets;
         ++counters_.map_omitted;
@@ -198,12 +133,12 @@ Octets RouterGroup::removal_query(const Cache &cache) const
                       answer_minor(config_.max_minor, cache.peer.minor, false)};
     if (config_.is_ipv6())
         message.header.minor = std::max<std::uint8_t>(message.header.minor, 1);
-    message.components = {security(), service_.value_or(cache.peer.service),
+    message.components = {security_info(config_.password), service_.value_or(cache.peer.service),
                           RouterQuery{{list.word(config_.router_id), cache.peer.receive_id},
                                       list.word(cache.peer.sent_to),
                                       list.word(cache.peer.identity)}};
     list.finish(message);
-    return sealed(message, cache.peer.form);
+    return sealed(message, config_.password, cache.peer.form);
 }
 
 // Asks a member that was silent for long whether it is there (R1 3.14).
