@@ -230,22 +230,26 @@ bool Table::empty() const
                        [](const auto &set) { return set.values.empty(); });
 }
 
-std::optional<std::uint8_t> Table::index_of(const Address &cache) const
+std::array<bool, WLB_WCCP_BUCKET_NONE + 1> Table::indices_of(const Address &cache) const
 {
-    const auto found = std::find(caches_.begin(), caches_.end(), cache);
-    if (found == caches_.end())
-        return {};
-    return static_cast<std::uint8_t>(found - caches_.begin());
+    std::array<bool, WLB_WCCP_BUCKET_NONE + 1> result{};
+    for (std::size_t i = 0; i < caches_.size(); ++i) {
+        result[i] = caches_[i] == cache;
+        result[i | WLB_WCCP_BUCKET_ALT] = result[i];
+    }
+    result[WLB_WCCP_BUCKET_NONE] = false;
+    return result;
 }
 
 std::size_t Table::share(const Address &cache) const
 {
     std::size_t share = 0;
+    const auto is = indices_of(cache);
     for (const auto bucket : buckets_)
-        share += bucket != WLB_WCCP_BUCKET_NONE && caches_[bucket & WLB_WCCP_BUCKET_INDEX] == cache;
+        share += is[bucket];
     for (const auto &set : sets_) {
         for (const auto &value : set.values)
-            share += caches_[value.member] == cache;
+            share += is[value.member];
     }
     return share;
 }
@@ -253,9 +257,9 @@ std::size_t Table::share(const Address &cache) const
 BucketVector Table::vector_of(const Address &cache) const
 {
     BucketVector vector{};
+    const auto is = indices_of(cache);
     for (std::size_t i = 0; i < buckets_.size(); ++i) {
-        const auto bucket = buckets_[i];
-        if (bucket != WLB_WCCP_BUCKET_NONE && caches_[bucket & WLB_WCCP_BUCKET_INDEX] == cache)
+        if (is[buckets_[i]])
             vector[i / 8] = static_cast<std::uint8_t>(vector[i / 8] | 1U << i % 8);
     }
     return vector;
@@ -263,12 +267,13 @@ BucketVector Table::vector_of(const Address &cache) const
 
 void Table::purge(const Address &cache)
 {
+    const auto is = indices_of(cache);
     for (auto &bucket : buckets_) {
-        if (bucket != WLB_WCCP_BUCKET_NONE && caches_[bucket & WLB_WCCP_BUCKET_INDEX] == cache)
+        if (is[bucket])
             bucket = WLB_WCCP_BUCKET_NONE;
     }
     for (auto &set : sets_)
-        std::erase_if(set.values, [&](const auto &v) { return caches_[v.member] == cache; });
+        std::erase_if(set.values, [&](const auto &v) { return is[v.member]; });
 }
 
 void Table::write(Assignment &assignment) const

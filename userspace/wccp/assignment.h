@@ -120,7 +120,8 @@ public:
     bool operator==(const Table &) const = default;
 
 private:
-    [[nodiscard]] std::optional<std::uint8_t> index_of(const Address &cache) const;
+    // Which octets of a bucket or a value mean the cache: a list may name one twice.
+    [[nodiscard]] std::array<bool, WLB_WCCP_BUCKET_NONE + 1> indices_of(const Address &cache) const;
 
     Method method_ = Method::hash;
     std::vector<Address> caches_;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "wccp/negotiation.h"
 
+#include <algorithm>
 #include <bit>
+#include <tuple>
 
 namespace wlb::wccp {
 namespace {
@@ -160,6 +162,38 @@ Capabilities capabilities_of(const Agreed &agreed, bool timers)
     offer.timeout_min = offer.timeout_max = agreed.timers.timeout_scale;
     offer.assign_min = offer.assign_max = agreed.timers.assign_scale;
     return capabilities_of(offer);
+}
+
+Offer read_offer(const Capabilities *capabilities)
+{
+    const Offer defaults;
+    Offer offer;
+    offer.forwarding = value_of(capabilities, Capabilities::forwarding, defaults.forwarding);
+    offer.packet_return =
+        value_of(capabilities, Capabilities::packet_return, defaults.packet_return);
+    offer.assignment = value_of(capabilities, Capabilities::assignment, defaults.assignment);
+    // A range is its two ends, a single value the lower one alone.
+    const auto ends = [](std::uint32_t upper, std::uint32_t lower) {
+        return std::pair(lower, upper ? upper : lower);
+    };
+    const auto default_t = static_cast<std::uint32_t>(defaults.transmit_min.count());
+    const auto t = value_of(capabilities, Capabilities::transmit_t, default_t);
+    const auto scales = value_of(capabilities, Capabilities::timer_scale, 0);
+    const auto [t_min, t_max] = ends(t >> 16, t & 0xffff);
+    offer.transmit_min = Duration(t_min);
+    offer.transmit_max = Duration(t_max);
+    if (scales != 0) {
+        std::tie(offer.timeout_min, offer.timeout_max) = ends(scales >> 24, scales >> 16 & 0xff);
+        std::tie(offer.assign_min, offer.assign_max) = ends(scales >> 8 & 0xff, scales & 0xff);
+    }
+    // Told only to a router that knows them.
+    offer.timers =
+        capabilities && std::any_of(capabilities->elements.begin(), capabilities->elements.end(),
+                                    [](const Element &element) {
+                                        return element.type == Capabilities::transmit_t ||
+                                               element.type == Capabilities::timer_scale;
+                                    });
+    return offer;
 }
 
 } // namespace wlb::wccp

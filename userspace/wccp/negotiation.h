@@ -19,7 +19,7 @@ struct Offer {
     std::uint32_t packet_return = 1;
     std::uint32_t assignment = 1;
     bool timers = false; // offered at all
-    Duration transmit_min, transmit_max;
+    Duration transmit_min{10000}, transmit_max{10000};
     unsigned timeout_min = 1, timeout_max = 1; // scales
     unsigned assign_min = 1, assign_max = 1;
 };
@@ -29,6 +29,7 @@ struct Agreed {
     Transport packet_return = Transport::gre;
     Method method = Method::hash;
     Timers timers;
+    bool operator==(const Agreed &) const = default;
 };
 
 struct Fixed {
@@ -49,6 +50,10 @@ Choice choose(const Capabilities *capabilities, const Offer &offer);
 // For I_SEE_YOU. Not to be told less than the offer is what keeps Squid from giving up.
 Capabilities capabilities_of(const Offer &offer);
 Capabilities capabilities_of(const Agreed &agreed, bool timers);
+
+// What an I_SEE_YOU offers; what it does not name is the default. A range that is none, its
+// end before its beginning or with a 0, offers nothing.
+Offer read_offer(const Capabilities *capabilities);
 
 // The minor version of the answer to a message of `theirs`, V set or not.
 inline std::uint8_t answer_minor(std::uint8_t ours, std::uint8_t theirs, bool minimum_version)
