@@ -153,7 +153,7 @@ std::vector<Sent> Cache::tick(Time now)
     return out;
 }
 
-void Cache::receive(Time now, const Octets &octets)
+void Cache::receive(Time now, const Address &, const Address &, const Octets &octets)
 {
     const auto header = parse_header(octets);
     if (!header)
@@ -184,6 +184,89 @@ void Cache::receive(Time now, const Octets &octets)
     } else if (!assign_at_ && router.key != key_now_) {
         assign_at_ = now + set_.transmit;
     }
+}
+
+namespace {
+
+class Shipped : public Station {
+public:
+    Shipped(const CacheSettings &settings, std::uint32_t seed) : group_(config_of(settings), seed)
+    {
+    }
+
+    std::vector<Sent> tick(Time now) override
+    {
+        if (start_at_ && now >= *start_at_) {
+            start_at_.reset();
+            keep(group_.start(now));
+        }
+        keep(group_.tick(now));
+        return std::move(sent_);
+    }
+    void receive(Time now, const Address &from, const Address &to, const Octets &octets) override
+    {
+        keep(group_.receive(now, {from, port, to, octets}));
+    }
+    [[nodiscard]] std::optional<Time> next() const override
+    {
+        if (!sent_.empty())
+            return Time{0};
+        return start_at_ ? start_at_ : group_.next_deadline();
+    }
+    void start(Time now, Duration after) override
+    {
+        if (!leaving_)
+            start_at_ = now + after;
+    }
+    void leave(Time now, bool leaving) override
+    {
+        leaving_ = leaving;
+        start_at_.reset();
+        keep(leaving ? group_.leave(now) : group_.start(now));
+    }
+    void set_weight(Time now, std::uint16_t weight) override
+    {
+        keep(group_.set_weight(now, weight));
+    }
+    [[nodiscard]] const CacheGroup *group() const override { return &group_; }
+
+private:
+    static CacheConfig config_of(const CacheSettings &settings)
+    {
+        CacheConfig config;
+        config.address = settings.address;
+        config.service = settings.service;
+        if (settings.multicast)
+            config.group_address = settings.multicast;
+        else
+            config.routers = settings.routers;
+        config.assignment = {settings.method};
+        config.weight = settings.weight;
+        config.timers.transmit = settings.transmit;
+        config.password = settings.password;
+        config.max_minor = settings.minor;
+        config.slow_start = settings.slow_start;
+        return config;
+    }
+    void keep(CacheOutput out)
+    {
+        for (auto &datagram : out.datagrams)
+            sent_.push_back({datagram.to, std::move(datagram.octets)});
+    }
+
+    CacheGroup group_;
+    std::vector<Sent> sent_; // by what is no tick
+    std::optional<Time> start_at_;
+    bool leaving_ = false;
+};
+
+} // namespace
+
+std::unique_ptr<Station> make_cache(const CacheSettings &settings, std::uint32_t seed)
+{
+    if (settings.real)
+        return std::make_unique<Shipped>(settings, seed);
+    return std::make_unique<Cache>(settings, seed);
 }
 
 } // namespace sim

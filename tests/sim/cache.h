@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// A cache as the drafts want it: a simple one, with its own mind on nothing.
+// Caches of a simulated group: one as the drafts want it, simple and with its own mind on
+// nothing, and the one that is shipped.
 #pragma once
 
 #include <map>
+#include <memory>
 #include <set>
 #include <vector>
 
+#include "wccp/cache.h"
 #include "wccp_messages.h"
 
 namespace sim {
@@ -26,21 +29,47 @@ struct CacheSettings {
     std::uint16_t weight = 1;
     Duration transmit{10000};
     std::string password;
+    bool real = false; // the one that is shipped
+    std::uint8_t minor = 1;
+    Duration slow_start{0};
 };
 
-class Cache {
+class Station {
+public:
+    Station() = default;
+    Station(const Station &) = delete;
+    Station &operator=(const Station &) = delete;
+    virtual ~Station() = default;
+
+    // What falls due until `now`; to be called at next().
+    virtual std::vector<Sent> tick(Time now) = 0;
+    virtual void receive(Time now, const Address &from, const Address &to,
+                         const Octets &octets) = 0;
+    // None: not before something is heard or done.
+    [[nodiscard]] virtual std::optional<Time> next() const = 0;
+    virtual void start(Time now, Duration after) = 0;
+    // Says SHUTDOWN from now on, or is there again.
+    virtual void leave(Time now, bool leaving) = 0;
+    virtual void set_weight(Time now, std::uint16_t weight) = 0;
+    // Of the one that is shipped
+    [[nodiscard]] virtual const CacheGroup *group() const { return nullptr; }
+};
+
+std::unique_ptr<Station> make_cache(const CacheSettings &settings, std::uint32_t seed);
+
+class Cache : public Station {
 public:
     Cache(CacheSettings settings, std::uint32_t seed) : set_(std::move(settings)), key_(seed) {}
 
-    // What falls due until `now`; to be called at next().
-    std::vector<Sent> tick(Time now);
-    void receive(Time now, const Octets &octets);
-    [[nodiscard]] Time next() const { return std::min(hello_at_, assign_at_.value_or(hello_at_)); }
-    void start(Time now, Duration after) { hello_at_ = now + after; }
-
-    // Says SHUTDOWN from now on, or not any more.
-    void leave(bool leaving) { leaving_ = leaving; }
-    [[nodiscard]] const CacheSettings &settings() const { return set_; }
+    std::vector<Sent> tick(Time now) override;
+    void receive(Time now, const Address &from, const Address &to, const Octets &octets) override;
+    [[nodiscard]] std::optional<Time> next() const override
+    {
+        return std::min(hello_at_, assign_at_.value_or(hello_at_));
+    }
+    void start(Time now, Duration after) override { hello_at_ = now + after; }
+    void leave(Time, bool leaving) override { leaving_ = leaving; }
+    void set_weight(Time, std::uint16_t weight) override { set_.weight = weight; }
 
 private:
     struct Router {

@@ -3,6 +3,9 @@
 
 #include <algorithm>
 
+#include "wccp/mask_list.h"
+#include "wccp_quota.h"
+
 namespace sim {
 namespace {
 
@@ -14,9 +17,40 @@ Address numbered(const char *network, std::size_t number)
     return at(network + std::to_string(number + 1));
 }
 
+// Whose each bucket or value is.
+std::vector<Address> owners(const Assignment &told)
+{
+    std::vector<Address> result;
+    for (const auto bucket : told.buckets) {
+        if (told.method == Method::hash && bucket != WLB_WCCP_BUCKET_NONE)
+            result.push_back(told.members[bucket & WLB_WCCP_BUCKET_INDEX].address);
+    }
+    for (const auto &set : told.sets) {
+        std::map<std::uint32_t, Address> by_number; // whatever order they came in
+        for (const auto &value : set.values)
+            by_number[number_of(value.value, set.mask, 4).value_or(0)] =
+                told.members[value.member].address;
+        for (const auto &[number, owner] : by_number)
+            result.push_back(owner);
+    }
+    return result;
+}
+
+std::vector<std::size_t> counts(const std::vector<Address> &owners, const Assignment &told)
+{
+    std::map<Address, std::size_t> shares;
+    for (const auto &owner : owners)
+        ++shares[owner];
+    std::vector<std::size_t> result;
+    for (const auto &member : told.members)
+        result.push_back(shares[member.address]);
+    return result;
+}
+
 } // namespace
 
-World::World(std::uint64_t seed, Totals &totals) : random_(seed), totals_(totals)
+World::World(std::uint64_t seed, Caches caches, Totals &totals)
+    : random_(seed), caches_(caches), totals_(totals)
 {
     setup();
 }
@@ -30,6 +64,12 @@ void World::check(bool holds, const std::string &what)
 {
     if (!holds && failure_.empty())
         failure_ = what + " at " + std::to_string((now_ - Time{1000000}).count()) + " ms";
+}
+
+void World::check(bool holds, const Address &who, const char *what)
+{
+    if (!holds)
+        check(false, who.text() + ": " + what);
 }
 
 void World::setup()
@@ -67,6 +107,12 @@ void World::setup()
         settings.transmit = transmit;
         settings.weight = static_cast<std::uint16_t>(pick(3));
         settings.password = config_.password;
+        // from numbers of their own, so that a seed's history is the same with simple ones
+        settings.real =
+            caches_ == Caches::shipped || (caches_ == Caches::mixed && (i * 7 + caches) % 3);
+        settings.minor = i % 5 != 0;
+        if (caches_ == Caches::shipped && routers % 3 == 0)
+            settings.slow_start = transmit * 3;
         at(now_ + Duration(pick(5000)), Kind::cache_up, i);
     }
     for (auto when = now_ + Duration(pick(20000)); when < faults_end_;
@@ -80,48 +126,146 @@ void World::setup()
 // until it has arrived (3 T).
 Duration World::allowed() const
 {
-    const auto transmit = hosts_[0].settings.transmit;
-    return transmit * (config_.group_address ? 18 : 12);
+    const auto &settings = hosts_[0].settings;
+    // Before it knows of other timers the shipped one takes the usual ones.
+    const auto unknown = caches_ == Caches::simple || settings.transmit >= Timers{}.transmit
+                             ? Duration{0}
+                             : Timers{}.transmit * 2;
+    return settings.transmit * (config_.group_address ? 18 : 12) + unknown + settings.slow_start +
+           (settings.slow_start.count() > 0 ? settings.transmit * 2 : Duration{0});
 }
 
-std::string World::run()
+// Until nothing changes any more, which must not take longer than is allowed.
+void World::calm_down(Time from)
 {
     bool good = false;
     Time since{};
     const auto transmit = hosts_[0].settings.transmit;
-    const auto end = faults_end_ + allowed() + transmit * 2;
+    const auto end = from + allowed() + transmit * 2;
     while (failure_.empty() && !events_.empty() && events_.top().at <= end) {
         auto event = events_.top();
         events_.pop();
         now_ = std::max(now_, event.at);
-        const bool matters = event.kind == Kind::arrival || event.kind == Kind::wake_router;
+        const bool matters = event.kind == Kind::arrival || event.kind == Kind::wake_router ||
+                             event.kind == Kind::wake_cache;
         step(std::move(event));
-        if (now_ <= faults_end_ || !matters)
+        if (now_ <= from || !matters)
             continue;
         const bool now_good = unconverged().empty();
         if (now_good && !good)
             since = now_;
         good = now_good;
         // Long enough for everybody to have said once more that nothing has changed.
-        if (good && now_ - since > transmit * 3 / 2)
+        if (good && now_ - since > transmit * 3 / 2 && astray().empty())
             break;
     }
-    ++totals_.histories;
     if (!failure_.empty())
-        return failure_;
+        return;
     if (events_.empty()) { // nobody is left to say anything
         good = unconverged().empty();
-        since = faults_end_;
+        since = from;
     }
-    if (!good || since > faults_end_ + allowed()) {
+    if (!good || since > from + allowed()) {
         check(false, "not converged: " + unconverged());
-        return failure_;
+        return;
     }
-    const auto took = since - faults_end_;
+    check(astray().empty(), astray());
+    const auto took = since - from;
     totals_.slowest = std::max(totals_.slowest, took);
     totals_.slowest_part =
         std::max(totals_.slowest_part,
                  static_cast<double>(took.count()) / static_cast<double>(allowed().count()));
+}
+
+std::string World::run()
+{
+    calm_down(faults_end_);
+    // Then one thing at a time, after which no more may have moved than must.
+    for (int i = 0; i < 3 && failure_.empty() && caches_ == Caches::shipped; ++i) {
+        const auto *router = any_router();
+        const auto before = owners(router->told);
+        change_one();
+        calm_down(now_);
+        const auto &told = any_router()->told;
+        const auto after = owners(told);
+        if (!failure_.empty() || before.size() != after.size() || after.empty() ||
+            hosts_[0].settings.slow_start.count() > 0)
+            continue;
+        std::size_t moved = 0;
+        for (std::size_t slot = 0; slot < before.size(); ++slot)
+            moved +=
+                std::any_of(told.members.begin(), told.members.end(),
+                            [&](const auto &member) { return member.address == before[slot]; }) &&
+                before[slot] != after[slot];
+        const auto least = least_moves(counts(before, told), weights(told), after.size());
+        check(moved == least, std::to_string(moved) + " have moved, " + std::to_string(least) +
+                                  " would have been enough");
+        ++totals_.moves;
+    }
+    ++totals_.histories;
+    return failure_;
+}
+
+const World::Router *World::any_router() const
+{
+    for (const auto &router : routers_) {
+        if (!router.gone)
+            return &router;
+    }
+    return nullptr;
+}
+
+std::vector<std::uint32_t> World::weights(const Assignment &told) const
+{
+    std::vector<std::uint32_t> result;
+    for (const auto &member : told.members) {
+        for (const auto &host : hosts_) {
+            if (host.settings.address == member.address)
+                result.push_back(host.settings.weight);
+        }
+    }
+    return result;
+}
+
+std::string World::unfair(const Assignment &told) const
+{
+    std::vector<std::size_t> shares(told.members.size());
+    std::size_t slots = 0;
+    for (const auto bucket : told.buckets) {
+        if (told.method == Method::hash && bucket != WLB_WCCP_BUCKET_NONE) {
+            ++shares[bucket & WLB_WCCP_BUCKET_INDEX];
+            ++slots;
+        }
+    }
+    for (const auto &set : told.sets) {
+        for (const auto &value : set.values)
+            ++shares[value.member];
+        slots += set.values.size();
+    }
+    return is_fair(shares, weights(told), slots) ? "" : "shares are not by weight";
+}
+
+// A shipped cache whose routers are not those that there are.
+std::string World::astray() const
+{
+    for (const auto &host : hosts_) {
+        const auto *group = host.cache ? host.cache->group() : nullptr;
+        if (!group)
+            continue;
+        const auto report = group->report(now_);
+        std::set<Address> known, up;
+        for (const auto &router : report.routers)
+            known.insert(router.id);
+        for (const auto &router : routers_) {
+            if (!router.gone && !host.leaving)
+                up.insert(router.id);
+        }
+        if (known != up)
+            return host.settings.address.text() + " knows " + std::to_string(known.size()) +
+                   " of " + std::to_string(up.size()) + " routers";
+        if (host.leaving != (report.phase == CachePhase::silent))
+            return host.settings.address.text() + " is " + text(report.phase);
+    }
     return {};
 }
 
@@ -136,6 +280,8 @@ std::string World::unconverged() const
     std::sort(expected.begin(), expected.end());
     const Assignment *first = nullptr;
     for (const auto &router : routers_) {
+        if (router.gone)
+            continue;
         if (!router.group)
             return router.id.text() + " is down";
         const auto &told = router.told;
@@ -157,6 +303,8 @@ std::string World::unconverged() const
         if (told.key != first->key || told.buckets != first->buckets || told.sets != first->sets)
             return router.id.text() + " has another table";
     }
+    if (first && caches_ == Caches::shipped)
+        return unfair(*first);
     return {};
 }
 
@@ -194,9 +342,11 @@ void World::arrive(const Event &event)
     ++totals_.messages;
     for (auto &host : hosts_) {
         if (host.settings.address == event.to && host.cache) {
-            host.cache->receive(now_, event.octets);
-            at(std::max(now_, host.cache->next()), Kind::wake_cache,
-               static_cast<std::size_t>(&host - hosts_.data()));
+            const bool multicast =
+                config_.group_address && parse_header(event.octets)->type == MessageType::i_see_you;
+            host.cache->receive(now_, event.from, multicast ? group_address : event.to,
+                                event.octets);
+            wake(static_cast<std::size_t>(&host - hosts_.data()));
         }
     }
     for (std::size_t i = 0; i < routers_.size(); ++i) {
@@ -249,14 +399,14 @@ void World::router_spoke(std::size_t index, const Assignment &before, const Outp
     const auto present = router.group->assignment();
     if (out.assignment)
         router.told = *out.assignment;
-    check(present == router.told, router.id.text() + ": the data path was not told");
+    check(present == router.told, router.id, "the data path was not told");
     for (const auto bucket : present.buckets)
         check(bucket == WLB_WCCP_BUCKET_NONE ||
                   (bucket & WLB_WCCP_BUCKET_INDEX) < present.members.size(),
-              router.id.text() + ": a bucket of nobody");
+              router.id, "a bucket of nobody");
     for (const auto &set : present.sets) {
         for (const auto &value : set.values)
-            check(value.member < present.members.size(), router.id.text() + ": a value of nobody");
+            check(value.member < present.members.size(), router.id, "a value of nobody");
     }
     check(present.change_number != 0, "change number 0");
     bool kicked = false; // or what was learned since a takeover is told at its end
@@ -270,16 +420,16 @@ void World::router_spoke(std::size_t index, const Assignment &before, const Outp
                           [](const auto &a, const auto &b) { return a.address == b.address; });
     };
     if (present.change_number == before.change_number)
-        check(same_members(), router.id.text() + ": members without a change number");
+        check(same_members(), router.id, "members without a change number");
     else
-        check(kicked || !same_members() || before.routers != present.routers,
-              router.id.text() + ": a change number for nothing");
+        check(kicked || !same_members() || before.routers != present.routers, router.id,
+              "a change number for nothing");
     for (const auto &datagram : out.datagrams) {
         if (parse_header(datagram.octets)->type == MessageType::i_see_you) {
             const auto id = Seen::of(datagram.octets).receive_id;
             check(id != 0 && (router.receive_id == 0 || id > router.receive_id ||
                               router.receive_id == UINT32_MAX),
-                  router.id.text() + ": receive ID");
+                  router.id, "receive ID");
             router.receive_id = id;
         }
         send(router.id, datagram.to, datagram.octets);
@@ -291,7 +441,7 @@ void World::router_spoke(std::size_t index, const Assignment &before, const Outp
 void World::start_router(std::size_t index)
 {
     auto &router = routers_[index];
-    if (router.group)
+    if (router.group || router.gone)
         return;
     auto config = config_;
     config.router_id = router.id;
@@ -309,21 +459,76 @@ void World::start_cache(std::size_t index)
     auto &host = hosts_[index];
     if (host.cache)
         return;
-    host.cache = std::make_unique<Cache>(host.settings, static_cast<std::uint32_t>(random_()));
-    host.cache->leave(host.leaving);
+    host.cache = make_cache(host.settings, static_cast<std::uint32_t>(random_()));
+    if (host.leaving)
+        host.cache->leave(now_, true);
     host.cache->start(now_, Duration(pick(2000)));
     ++totals_.restarts;
-    at(host.cache->next(), Kind::wake_cache, index);
+    wake(index);
+}
+
+void World::wake(std::size_t host)
+{
+    if (const auto next = hosts_[host].cache->next())
+        at(std::max(now_, *next), Kind::wake_cache, host);
+}
+
+void World::leave(Host &host, bool leaving)
+{
+    host.leaving = leaving;
+    if (!host.cache)
+        return;
+    host.cache->leave(now_, leaving);
+    wake(static_cast<std::size_t>(&host - hosts_.data()));
 }
 
 void World::wake_cache(std::size_t index)
 {
     auto &host = hosts_[index];
-    if (!host.cache || host.cache->next() > now_)
+    if (!host.cache || !host.cache->next() || *host.cache->next() > now_)
         return;
     for (const auto &sent : host.cache->tick(now_))
         send(host.settings.address, sent.to, sent.octets);
-    at(host.cache->next(), Kind::wake_cache, index);
+    wake(index);
+}
+
+// One more change, without any loss.
+void World::change_one()
+{
+    const auto h = pick(hosts_.size());
+    auto &host = hosts_[h];
+    const auto routers = std::count_if(routers_.begin(), routers_.end(),
+                                       [](const auto &router) { return !router.gone; });
+    switch (pick(4)) {
+    case 0:
+        if (!host.cache) {
+            start_cache(h);
+            break;
+        }
+        host.cache.reset();
+        break;
+    case 1:
+        if (!host.cache)
+            start_cache(h);
+        leave(host, !host.leaving);
+        break;
+    case 2:
+        if (routers > 1) {
+            auto &router = *std::find_if(routers_.begin(), routers_.end(),
+                                         [](const auto &r) { return !r.gone; });
+            router.gone = true;
+            router.group.reset();
+            break;
+        }
+        [[fallthrough]];
+    default:
+        host.settings.weight = static_cast<std::uint16_t>(pick(5));
+        if (host.cache) {
+            host.cache->set_weight(now_, host.settings.weight);
+            wake(h);
+        }
+        break;
+    }
 }
 
 void World::fault()
@@ -364,9 +569,7 @@ void World::fault()
             at(now_ + Duration{1}, Kind::wake_router, r);
         break;
     default:
-        hosts_[h].leaving = !hosts_[h].leaving;
-        if (hosts_[h].cache)
-            hosts_[h].cache->leave(hosts_[h].leaving);
+        leave(hosts_[h], !hosts_[h].leaving);
         break;
     }
 }

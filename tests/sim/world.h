@@ -21,13 +21,16 @@ struct Totals {
     std::uint64_t forged = 0;
     std::uint64_t restarts = 0;
     std::uint64_t assignments = 0; // taken by routers
+    std::uint64_t moves = 0;       // changes whose moves were compared with the least
     Duration slowest{0};           // convergence, as a part of what is allowed
     double slowest_part = 0;
 };
 
+enum class Caches : std::uint8_t { simple, shipped, mixed };
+
 class World {
 public:
-    World(std::uint64_t seed, Totals &totals);
+    World(std::uint64_t seed, Caches caches, Totals &totals);
     // What does not hold, if anything.
     std::string run();
 
@@ -39,10 +42,11 @@ private:
         std::uint32_t receive_id = 0;       // the last one sent; 0: none since its start
         Duration clock{0};                  // is ahead by so much
         bool restores = false;              // when it comes up
+        bool gone = false;                  // for ever
     };
     struct Host {
         CacheSettings settings;
-        std::unique_ptr<Cache> cache; // none: down
+        std::unique_ptr<Station> cache; // none: down
         bool leaving = false;
     };
     enum class Kind : std::uint8_t { arrival, wake_router, wake_cache, fault, router_up, cache_up };
@@ -74,11 +78,21 @@ private:
     void router_spoke(std::size_t index, const Assignment &before, const Output &out);
     void forge(std::size_t index, const Octets &octets, const Address &from);
     void check(bool holds, const std::string &what);
+    void check(bool holds, const Address &who, const char *what);
     [[nodiscard]] Time clock(const Router &router) const { return now_ + router.clock; }
+    void calm_down(Time from);
+    void change_one();
+    void leave(Host &host, bool leaving);
+    void wake(std::size_t host);
     [[nodiscard]] std::string unconverged() const;
+    [[nodiscard]] std::string unfair(const Assignment &told) const;
+    [[nodiscard]] std::string astray() const;
+    [[nodiscard]] const Router *any_router() const;
+    [[nodiscard]] std::vector<std::uint32_t> weights(const Assignment &told) const;
     [[nodiscard]] Duration allowed() const;
 
     std::mt19937_64 random_;
+    Caches caches_;
     Totals &totals_;
     std::uint64_t order_ = 0;
     std::string failure_;
