@@ -229,9 +229,8 @@ private:
 
 std::vector<std::uint8_t> allocate(std::vector<Slot> slots, std::vector<std::uint32_t> weights)
 {
-    if (weights.empty())
-        return std::vector<std::uint8_t>(slots.size(), nobody);
-    return Allocation(std::move(slots), std::move(weights)).run();
+    std::vector<std::uint8_t> none(slots.size(), nobody);
+    return weights.empty() ? none : Allocation(std::move(slots), std::move(weights)).run();
 }
 
 } // namespace wlb::wccp

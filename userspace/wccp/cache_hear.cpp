@@ -126,12 +126,11 @@ CacheGroup::Refused CacheGroup::i_see_you(const Datagram &datagram, const Messag
     if (const auto refused = read_view(message, addresses, router))
         return refused;
     if (is_new && !multicast) { // one with another ID than before is not also the former one
-        for (auto old = routers_.begin(); old != routers_.end(); ++old) {
-            if (old->second.sent_to == *sent_to) {
-                drop(old->first, "is " + id->text() + " now", out);
-                break;
-            }
-        }
+        const auto former = std::find_if(routers_.begin(), routers_.end(), [&](const auto &entry) {
+            return entry.second.sent_to == *sent_to;
+        });
+        if (former != routers_.end())
+            drop(Address(former->first), "is " + id->text() + " now", out);
     }
     if (is_new && routers_.size() >= max_routers)
         return CacheRefusal::too_many_routers;

@@ -17,11 +17,12 @@ std::set<Address> CacheGroup::seen_by_all() const
     for (const auto &[id, router] : routers_) {
         if (!router.refused.empty())
             continue;
+        const auto &caches = router.caches;
         if (first) {
-            for (const auto &[cache, seen] : router.caches)
+            for (const auto &[cache, seen] : caches)
                 all.insert(cache);
         }
-        std::erase_if(all, [&](const auto &cache) { return !router.caches.contains(cache); });
+        std::erase_if(all, [&](const auto &cache) { return !caches.contains(cache); });
         first = false;
     }
     return all;

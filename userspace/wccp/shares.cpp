@@ -86,6 +86,7 @@ std::optional<Time> CacheGroup::next_growth() const
 std::vector<std::uint32_t> CacheGroup::weights(const std::vector<Address> &members) const
 {
     std::vector<std::uint32_t> result;
+    result.reserve(members.size());
     for (const auto &cache : members)
         result.push_back(weight_of(cache));
     const bool all_zero = std::all_of(result.begin(), result.end(), [](auto w) { return w == 0; });
@@ -195,7 +196,11 @@ void CacheGroup::allocate_all()
     } else {
         table = Table::of_sets(members, {filled(mask(), addr_len_of(config_.is_ipv6()), given)});
     }
-    // What those had who are gone, for when they come back
+    // What those had who are gone, for when they come back; of another method or mask it
+    // would say nothing.
+    if (table_.method() != agreed_.method ||
+        (!table_.sets().empty() && !same_mask(table_.sets().front().mask, mask())))
+        former_.clear();
     std::vector<Slot> before(given.size());
     const auto &old = table_.caches();
     std::vector<Address> sorted(old);
