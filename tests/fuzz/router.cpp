@@ -6,6 +6,7 @@
 #include <map>
 
 #include "check.h"
+#include "input.h"
 #include "wccp/router.h"
 #include "wccp_messages.h"
 
@@ -16,29 +17,6 @@ namespace {
 constexpr int max_steps = 100; // longer inputs are slow and tell no more
 const Address router_address = at("10.0.0.1");
 const Address group_address = at("224.1.1.1");
-
-class Input {
-public:
-    Input(const std::uint8_t *data, std::size_t size) : left_(data, size) {}
-    std::uint8_t octet()
-    {
-        if (left_.empty())
-            return 0;
-        const auto first = left_.front();
-        left_ = left_.subspan(1);
-        return first;
-    }
-    View octets(std::size_t n)
-    {
-        const auto taken = left_.first(std::min(n, left_.size()));
-        left_ = left_.subspan(taken.size());
-        return taken;
-    }
-    [[nodiscard]] bool done() const { return left_.empty(); }
-
-private:
-    View left_;
-};
 
 class Player {
 public:
