@@ -892,6 +892,16 @@ TEST_CASE("wccp cache: hot buckets, and what each cache takes")
     CHECK_FALSE(buckets[2] & WLB_WCCP_BUCKET_ALT);
     CHECK(sent[0].proposal.table.vector_of(own) == *low.buckets);
     CHECK(sent[0].share(other_cache) == 128);
+    bench.take(sent[0]);
+    bench.go_on(2);
+
+    config = bench.group.config();
+    config.hot_buckets[0] = 0x04;
+    REQUIRE(bench.group.reconfigure(bench.now, config));
+    sent = bench.go_on(3);
+    REQUIRE_FALSE(sent.empty());
+    CHECK(sent[0].proposal.table.buckets()[2] & WLB_WCCP_BUCKET_ALT);
+    CHECK(sent[0].proposal.table.vector_of(own) == *low.buckets);
 }
 
 TEST_CASE("wccp cache: with masks, each value to one that takes it")

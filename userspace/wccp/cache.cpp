@@ -3,6 +3,8 @@
 // designated.cpp has the assignments.
 #include "wccp/cache.h"
 
+#include "wccp/mask_list.h"
+
 namespace wlb::wccp {
 namespace {
 
@@ -379,8 +381,14 @@ Result<CacheOutput> CacheGroup::reconfigure(Time now, CacheConfig config)
         return status.error();
     advance(now);
     CacheOutput out;
+    const auto old_mask = mask();
+    const bool other_shares = config.hot_buckets != config_.hot_buckets ||
+                              config.specifications != config_.specifications ||
+                              config.slow_start != config_.slow_start;
     config_ = std::move(config);
     if (phase_ == CachePhase::present && config_.enabled) {
+        if (other_shares || !same_mask(old_mask, mask()))
+            assign_anew();
         const auto before = targets_;
         make_targets();
         phase_ = CachePhase::leaving; // for those that are none any more

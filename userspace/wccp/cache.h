@@ -174,8 +174,11 @@ private:
     [[nodiscard]] std::map<Address, Membership> membership() const;
     void watch_members();
     void note_change();
+    void assign_anew();
     void assign(CacheOutput &out);
     [[nodiscard]] bool answers_under_way(Duration within);
+
+    // shares.cpp
     void allocate_all();
     [[nodiscard]] std::vector<Slot> slots(const std::vector<Address> &members) const;
     void add_owners(const Table &table, const std::vector<Address> &members,

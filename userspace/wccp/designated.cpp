@@ -134,16 +134,21 @@ void CacheGroup::note_change()
     if (phase_ != CachePhase::present)
         return;
     auto present = membership();
-    const auto wait = agreed_.timers.transmit * agreed_.timers.assign_scale * 3 / 2;
     if (present != members_) {
         members_ = std::move(present);
-        if (!changed_)
-            changing_since_ = now_;
-        changed_ = true;
-        assign_at_ = std::min(now_ + wait, std::max(changing_since_ + wait * longest_wait, now_));
+        assign_anew();
     } else if (!assign_at_ && !reflected() && is_designated()) {
         assign_at_ = now_ + agreed_.timers.transmit;
     }
+}
+
+void CacheGroup::assign_anew()
+{
+    const auto wait = agreed_.timers.transmit * agreed_.timers.assign_scale * 3 / 2;
+    if (!changed_)
+        changing_since_ = now_;
+    changed_ = true;
+    assign_at_ = std::min(now_ + wait, std::max(changing_since_ + wait * longest_wait, now_));
 }
 
 // Not while answers are under way, whose receive IDs an assignment would need.
