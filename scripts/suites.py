@@ -75,7 +75,7 @@ OTHERS = ["tests/lab", f"--ignore={DEBUG}",
           *(f"--ignore={f}" for f in CLIENT_GATEWAY + RETURNS + MATRIX + COUNTED + RATE +
             REDIRECT)]
 FUZZERS = ("tag", "fsm", "packet", "crack", "value", "config", "netlink", "wccp",
-           "router")
+           "router", "cache")
 
 
 def counts(**usual):
@@ -372,7 +372,7 @@ def fuzz():
         executed[target] = int(re.search(rf"^fuzz: {target}: (\d+) runs", output, re.M)[1])
         yield Test(target)
     result.add("wccp.json", {"fuzz_executions": {
-        name: executed.get(name, 0) for name in ("wccp", "router")}})
+        name: executed.get(name, 0) for name in ("wccp", "router", "cache")}})
 
 
 EXPLORED = REPO / "build" / "tests" / "explore.json"
