@@ -113,6 +113,20 @@ static bool wlb_has_entry(struct net *net, const struct wlb_passer *p)
 	return live;
 }
 
+/*
+ * A stamp of 0 means never. tcp_synq_no_recent_overflow() takes it for a time, which
+ * jiffies come to pass five minutes after boot.
+ */
+static bool wlb_has_overflown(const struct sock *sk)
+{
+	const struct sock_reuseport *reuse = sk->sk_reuseport ?
+		rcu_dereference(sk->sk_reuseport_cb) : NULL;
+	u32 stamp = reuse ? READ_ONCE(reuse->synq_overflow_ts) :
+			    READ_ONCE(tcp_sk(sk)->rx_opt.ts_recent_stamp);
+
+	return stamp && !tcp_synq_no_recent_overflow(sk);
+}
+
 /* The proxy's connections may be in SYN cookies: nobody knows which there are. */
 static bool wlb_has_cookies(struct net *net, struct sk_buff *skb,
 			    const struct wlb_cache *cache,
@@ -132,7 +146,7 @@ static bool wlb_has_cookies(struct net *net, struct sk_buff *skb,
 		sk = inet_lookup_listener(net, hash, NULL, 0, p->src.v4,
 					  htons(p->sport), p->dst.v4,
 					  htons(cache->port), dif, 0);
-	return sk && !tcp_synq_no_recent_overflow(sk);
+	return sk && wlb_has_overflown(sk);
 }
 
 static bool wlb_is_connected(struct net *net, struct sk_buff *skb,

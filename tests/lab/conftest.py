@@ -9,6 +9,8 @@ import zlib
 import pytest
 
 from wlblab import host, kernel, wlb
+from wlblab.cachehost import CacheHost
+from wlblab.farm import lab
 from wlblab.ghosts import Ghosts
 from wlblab.t0 import T0
 
@@ -101,6 +103,26 @@ def module():
 @pytest.fixture(params=[4, 6])
 def family(request):
     return request.param
+
+
+@pytest.fixture(scope="module")
+def world(leaks):
+    """Routers and caches, the file's own."""
+    with lab() as net:
+        yield net
+
+
+@pytest.fixture
+def farm(world):
+    yield world
+    world.reset()
+
+
+@pytest.fixture
+def k1(farm):
+    host = CacheHost(farm, "k1")
+    yield host
+    host.close()
 
 
 @pytest.fixture(scope="module")

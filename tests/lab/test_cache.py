@@ -12,32 +12,12 @@ import time
 import pytest
 
 from wlblab import netlink, packets
-from wlblab.cachehost import CacheHost
-from wlblab.farm import GRE, L2, group, lab, octets, rule
+from wlblab.farm import GRE, L2, group, octets, rule
 from wlblab.host import wait_until
 from wlblab.netlink import address, attr, u8
 
 WAYS = pytest.mark.parametrize("way, back", [(GRE, GRE), (L2, L2), (L2, GRE), (GRE, L2)],
                                ids=["gre", "l2", "l2-gre", "gre-l2"])
-
-
-@pytest.fixture(scope="module")
-def world(leaks):
-    with lab() as net:
-        yield net
-
-
-@pytest.fixture
-def farm(world):
-    yield world
-    world.reset()
-
-
-@pytest.fixture
-def k1(farm):
-    host = CacheHost(farm, "k1")
-    yield host
-    host.close()
 
 
 @pytest.fixture(params=["tproxy", "nat"])
@@ -48,16 +28,6 @@ def deliver(request, k1):
         return
     with k1.tproxy():
         yield {}
-
-
-@pytest.fixture(params=[4, 6])
-def family(request):
-    return request.param
-
-
-def redirect(farm, family, way=GRE, back=GRE, **kwargs):
-    farm.set_groups(group())
-    farm.assign(family, farm.one("k1", family, way, back, **kwargs))
 
 
 def grown(before, after, *names):
@@ -76,7 +46,7 @@ def page(sock):
 @WAYS
 def test_taken(farm, family, k1, deliver, way, back):
     """C20: the proxy answers in the origin's name, without a tunnel's device."""
-    redirect(farm, family, way, back)
+    farm.redirect(family, way, back)
     k1.set(k1.door(family, way, back), **deliver)
     before = k1.counters()
     assert [farm.who(family, origin) for origin in range(3)] == ["k1"] * 3
@@ -92,7 +62,7 @@ def test_taken(farm, family, k1, deliver, way, back):
 def test_rules(farm, family, k1, deliver, way, back):
     """C1-C3: what a rule speaks for reaches its origin as the client sent it, big packets and
     all; in GRE it has the redirect header that it came with."""
-    redirect(farm, family, way, back)
+    farm.redirect(family, way, back)
     length = 32 if family == 4 else 128
     one = farm.origins[family][1]
     k1.set(k1.door(family, way, back), **deliver, rules=[
@@ -125,7 +95,7 @@ def test_rules(farm, family, k1, deliver, way, back):
 
 def test_learned(farm, family, k1, deliver):
     """C2: a learned pair is returned for its time; connections from before stay."""
-    redirect(farm, family)
+    farm.redirect(family)
     k1.set(k1.door(family), **deliver)
     first, second = farm.origins[family][:2]
     assert farm.who(family) == "k1"
@@ -158,7 +128,7 @@ def test_learned(farm, family, k1, deliver):
 def test_overload(farm, family, k1, deliver):
     """C2: a share of new connections is returned; those that there are stay where they are,
     when it grows and when it shrinks."""
-    redirect(farm, family)
+    farm.redirect(family)
     door = k1.door(family)
     k1.set(door, **deliver)
     server = farm.origins[family][0]
@@ -181,32 +151,17 @@ def test_begun_elsewhere(farm, family, k1, deliver):
     """A connection from before the cache was there goes on with its server."""
     k1.set(k1.door(family), **deliver)
     with farm["c"].connect(farm.origins[family][0], 80) as old:
-        redirect(farm, family)
+        farm.redirect(family)
         assert farm.who(family) == "k1"
         before = k1.counters()
         assert page(old) == "s"
     assert grown(before, k1.counters(), "strange")[0] >= 2
 
 
-def test_cookies(farm, family, k1):
-    """While the proxy answers with SYN cookies nobody knows its connections: what may be one
-    is taken in."""
-    redirect(farm, family)
-    with k1.tproxy():
-        k1.host.sysctl(net__ipv4__tcp_syncookies=2)
-        try:
-            k1.set(k1.door(family))
-            before = k1.counters()
-            assert farm.who(family) == "k1"
-            assert grown(before, k1.counters(), "strange") == (0,)
-        finally:
-            k1.host.sysctl(net__ipv4__tcp_syncookies=1)
-
-
 def test_strangers(farm, family, k1, deliver):
     """GRE from others is left alone and counted, broken GRE dropped; what only passes, and the
     host's own traffic, is none of this."""
-    redirect(farm, family)
+    farm.redirect(family)
     k1.set(k1.door(family), **deliver)
     inner = packets.tcp(farm.client[family], farm.origins[family][0], 33000, 80, packets.SYN,
                         options=packets.MSS)
@@ -230,7 +185,7 @@ def send_gre(farm, host, family, payload):
 
 def test_no_way_back(farm, k1):
     """What cannot be returned is taken in: better a page from the proxy than none."""
-    redirect(farm, 4)
+    farm.redirect(4)
     with k1.tproxy():
         k1.set(k1.door(4, GRE, L2), k1.door(4, router="10.9.9.9"), share=1000)
         assert farm.who(4) == "s"
@@ -246,7 +201,7 @@ def test_no_way_back(farm, k1):
 
 def test_both_roles(farm, family, k1):
     """A host that is a router with caches of its own, and a cache of another router."""
-    redirect(farm, family)
+    farm.redirect(family)
     with k1.tproxy():
         k1.set(k1.door(family))
         with netlink.Wlb(k1.host) as ctl:
@@ -262,7 +217,7 @@ def test_both_roles(farm, family, k1):
 def test_configuration(farm, k1):
     """What was set is shown; a router that stays keeps its counters; what is wrong is refused
     by name and changes nothing."""
-    redirect(farm, 4)
+    farm.redirect(4)
     with k1.tproxy():
         k1.set(k1.door(4), share=1000, rules=[rule(False, None, "203.0.113.11/32")])
         assert farm.who(4) == "s"

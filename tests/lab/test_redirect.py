@@ -16,25 +16,13 @@ import pytest
 from wlblab import netlink, packets, web
 from wlblab.farm import (ALT, DST_IP, DYNAMIC, FORWARD, GRE, L2, NONE, ORIGINS,
                          PORTS, PORTS_SRC, PROTO0, SRC_PORT, STANDARD, Assignment, bucket,
-                         group, lab, octets, rule)
+                         group, octets, rule)
 from wlblab.host import wait_until
 from wlblab.netlink import attr, u8
 
 UDP = 17
 NOBODY = {4: "10.2.0.99", 6: "2001:db8:2::99"}
 UNROUTED = {4: "192.0.2.1", 6: "2001:db8:ffff::1"}
-
-
-@pytest.fixture(scope="module")
-def world(leaks):
-    with lab() as net:
-        yield net
-
-
-@pytest.fixture
-def farm(world):
-    yield world
-    world.reset()
 
 
 def grown(farm, before, *names):
@@ -481,7 +469,7 @@ def test_returned_by_bridge(farm, family):
         farm.unbounce("k1", family, child)
         r.sysctl(**{"net__bridge__bridge-nf-call-ip6tables": 0,
                     "net__bridge__bridge-nf-call-iptables": 0})
-        r.run("modprobe", "-r", "br_netfilter", check=False)
+        r.run("rmmod", "br_netfilter", check=False)     # modprobe -r takes all bridges along
     assert not told.packets()
     assert grown(farm, before, "redirect_returned")[0] > 3
 

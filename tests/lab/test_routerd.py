@@ -9,19 +9,12 @@ import time
 import pytest
 
 from wlblab import kernel, wccp, web
-from wlblab.farm import lab
 from wlblab.host import wait_until
 
 T = 0.5                 # the shortest interval
 LOST = 3 * T            # after which a silent cache is removed
 GROUP = {"service": "web-cache", "redirect_in": ["lan0"],
          "group_list": ["10.2.0.0/24", "10.3.0.0/24", "2001:db8::/32"]}
-
-
-@pytest.fixture(scope="module")
-def world(leaks):
-    with lab() as net:
-        yield net
 
 
 @pytest.fixture

@@ -239,6 +239,11 @@ class Farm(Net):
     def member(self, name, family, forward=GRE, ret=GRE):
         return (self.caches[name][family], forward, ret)
 
+    def redirect(self, family, way=GRE, back=GRE):
+        """Everything to k1."""
+        self.set_groups(group())
+        self.assign(family, self.one("k1", family, way, back))
+
     def one(self, name, family, forward=GRE, ret=GRE, **kwargs):
         """An assignment of everything to one cache."""
         return Assignment([self.member(name, family, forward, ret)], bytes(256), **kwargs)
