@@ -58,7 +58,7 @@ Asked wlbctl(const std::string &line, const Json &answer)
                              return Error{"nobody asks the kernel"};
                          },
                          false, ""};
-    context.ask = [&](const std::string &, const Json &asked) -> Result<Json> {
+    context.ask = [&](const std::string &, const std::string &, const Json &asked) -> Result<Json> {
         request = asked;
         if (answer.is_null())
             return Error{"wlb-routerd does not run in this network namespace"};

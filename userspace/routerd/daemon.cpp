@@ -6,12 +6,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <fstream>
-#include <sstream>
 
 #include "routerd/kernel_form.h"
 #include "wccp/codec.h"
-#include "wlb/toml_reader.h"
+#include "wlb/control_name.h"
 
 namespace wlb::routerd {
 
@@ -40,8 +38,8 @@ spdlog::level::level_enum level_of(wccp::EventKind kind)
 } // namespace
 
 Daemon::Daemon(asio::io_context &io, std::string config_file)
-    : io_(io), config_file_(std::move(config_file)), timer_(io), retry_(io), watchdog_(io),
-      lease_(io), control_(io, [this](const Json &request) { return answer(request); })
+    : io_(io), config_file_(std::move(config_file)), timer_(io), retry_(io), lease_(io),
+      control_(io, routerd_name, [this](const Json &request) { return answer(request); })
 {
 }
 
@@ -49,23 +47,6 @@ wccp::Time Daemon::now() const
 {
     return std::chrono::duration_cast<wccp::Time>(
         std::chrono::steady_clock::now().time_since_epoch());
-}
-
-Result<CacheRouter> Daemon::read_file() const
-{
-    std::ifstream file(config_file_);
-    std::stringstream text;
-    text << file.rdbuf();
-    if (!file)
-        return Error{config_file_ + ": " + std::strerror(errno), errno};
-    const auto parsed = parse_config(text.str());
-    if (parsed.errors.empty())
-        return parsed.config.cache_router;
-    std::vector<std::string> lines;
-    for (const auto &error : parsed.errors)
-        lines.push_back(config_file_ + ":" + std::to_string(error.line) + ":" +
-                        std::to_string(error.column) + ": " + error.message);
-    return Error{wlb::join(lines, "\n")};
 }
 
 Result<Daemon::Configs> Daemon::configs_of(const CacheRouter &router)
@@ -93,10 +74,11 @@ void Daemon::add_new(const Configs &configs)
 
 Status Daemon::start()
 {
-    auto router = read_file();
-    if (!router)
-        return router.error();
-    auto configs = configs_of(*router);
+    auto config = daemon::read_config(config_file_);
+    if (!config)
+        return config.error();
+    auto &router = config->cache_router;
+    auto configs = configs_of(router);
     if (!configs)
         return configs.error();
     if (configs->empty())
@@ -108,7 +90,7 @@ Status Daemon::start()
     if (auto status = control_.open(); !status)
         return status;
     for (const bool ipv6 : {false, true}) {
-        auto socket = Socket::open(ipv6);
+        auto socket = daemon::Socket::open(ipv6);
         // A host without IPv6 is a host with IPv4.
         if (!socket && ipv6 && socket.error().code == EAFNOSUPPORT)
             continue;
@@ -117,7 +99,7 @@ Status Daemon::start()
         sockets_[ipv6] = std::move(*socket);
         readable_[ipv6].emplace(io_, sockets_[ipv6]->fd());
     }
-    config_ = std::move(*router);
+    config_ = std::move(router);
     add_new(*configs);
     if (auto status = take_over(); !status)
         return status;
@@ -127,10 +109,8 @@ Status Daemon::start()
         if (sockets_[ipv6])
             listen(ipv6);
     wait();
-    wait_watchdog();
     wait_lease();
     notify_status();
-    sd_notify(0, "READY=1");
     return Done{};
 }
 
@@ -167,15 +147,16 @@ Status Daemon::take_over()
 
 Status Daemon::reload()
 {
-    auto router = read_file();
-    if (!router)
-        return router.error();
-    auto configs = configs_of(*router);
+    auto config = daemon::read_config(config_file_);
+    if (!config)
+        return config.error();
+    auto &router = config->cache_router;
+    auto configs = configs_of(router);
     if (!configs)
         return configs.error();
-    if (auto status = kernel_->set_groups(to_kernel(*router)); !status)
+    if (auto status = kernel_->set_groups(to_kernel(router)); !status)
         return status;
-    config_ = std::move(*router);
+    config_ = std::move(router);
     for (auto i = groups_.begin(); i != groups_.end();) {
         const auto stays = configs->find(i->first);
         leave(i->first, i->second);
@@ -200,12 +181,10 @@ Status Daemon::reload()
     return Done{};
 }
 
-void Daemon::stop()
+void Daemon::stop(const std::function<void()> &done)
 {
-    sd_notify(0, "STOPPING=1");
     timer_.cancel();
     retry_.cancel();
-    watchdog_.cancel();
     lease_.cancel();
     for (auto &readable : readable_)
         if (readable)
@@ -213,6 +192,7 @@ void Daemon::stop()
     control_.close();
     if (const auto status = kernel_->set_groups({}); !status)
         spdlog::error("the kernel goes on redirecting: {}", status.error().message);
+    done();
 }
 
 void Daemon::join(const GroupId &id, Group &group)
@@ -365,20 +345,6 @@ void Daemon::tick()
     wait();
 }
 
-void Daemon::wait_watchdog()
-{
-    std::uint64_t limit = 0; // us
-    if (sd_watchdog_enabled(0, &limit) <= 0)
-        return;
-    watchdog_.expires_after(std::chrono::microseconds(limit / 2));
-    watchdog_.async_wait([this](auto error) {
-        if (error)
-            return;
-        sd_notify(0, "WATCHDOG=1");
-        wait_watchdog();
-    });
-}
-
 // What the kernel has let go, and a module that was loaded anew, come to light here.
 void Daemon::wait_lease()
 {
@@ -422,7 +388,7 @@ Json Daemon::answer(const Json &request)
         return {{"done", true}};
     }
     if (command == "reload") {
-        if (const auto status = reload(); !status)
+        if (const auto status = daemon::reload(*this); !status)
             return {{"error", status.error().message}};
         return {{"done", true}};
     }

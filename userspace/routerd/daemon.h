@@ -12,23 +12,25 @@
 #include <random>
 #include <string>
 
-#include "routerd/control.h"
+#include "daemon/control.h"
+#include "daemon/program.h"
+#include "daemon/socket.h"
 #include "routerd/group.h"
-#include "routerd/socket.h"
+#include "routerd/show.h"
 #include "wlb/kernel.h"
 
 namespace wlb::routerd {
 
-class Daemon {
+class Daemon : public daemon::Service {
 public:
     Daemon(boost::asio::io_context &io, std::string config_file);
 
     // Takes over what an earlier process has left in the kernel.
-    Status start();
+    Status start() override;
     // The new configuration, or the error and everything as before. Members stay.
-    Status reload();
+    Status reload() override;
     // Redirection ends: traffic goes its way without caches.
-    void stop();
+    void stop(const std::function<void()> &done) override;
 
 private:
     struct Group {
@@ -39,7 +41,6 @@ private:
     };
     using Configs = std::map<GroupId, std::pair<CacheGroup, wccp::GroupConfig>>;
 
-    [[nodiscard]] Result<CacheRouter> read_file() const;
     static Result<Configs> configs_of(const CacheRouter &router);
     void add_new(const Configs &configs);
     Status take_over();
@@ -54,7 +55,6 @@ private:
     void try_kernel_again();
     void wait();
     void tick();
-    void wait_watchdog();
     void wait_lease();
     void notify_status() const;
 
@@ -69,14 +69,13 @@ private:
     CacheRouter config_;
     std::unique_ptr<Kernel> kernel_;
     std::map<GroupId, Group> groups_;
-    std::optional<Socket> sockets_[2]; // IPv4, IPv6
+    std::optional<daemon::Socket> sockets_[2]; // IPv4, IPv6
     std::optional<boost::asio::posix::stream_descriptor> readable_[2];
     std::uint64_t unwanted_ = 0; // datagrams for no service of ours
     boost::asio::steady_timer timer_;
     boost::asio::steady_timer retry_;
-    boost::asio::steady_timer watchdog_;
     boost::asio::steady_timer lease_;
-    Control control_;
+    daemon::Control control_;
     std::random_device random_;
     bool retrying_ = false;
 };

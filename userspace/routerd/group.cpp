@@ -5,7 +5,7 @@
 #include <cstring>
 #include <fstream>
 
-#include "routerd/host.h"
+#include "daemon/host.h"
 
 namespace wlb::routerd {
 
@@ -73,7 +73,7 @@ Result<std::optional<wccp::GroupConfig>> protocol_config(const CacheGroup &group
             id = source;
     // Where one family was given an address and the other not, the other is not meant.
     if (!id && group.source.empty())
-        id = default_router_id(ipv6);
+        id = daemon::default_router_id(ipv6);
     if (!id)
         return std::optional<wccp::GroupConfig>();
     config.router_id = *id;
@@ -96,7 +96,7 @@ Result<std::optional<wccp::GroupConfig>> protocol_config(const CacheGroup &group
     config.forwarding = bits_of(group.forwarding);
     config.packet_return = bits_of(group.returning);
     config.assignment = bits_of(group.assignment);
-    config.on_link = &is_on_link;
+    config.on_link = &daemon::is_on_link;
     config.variable_timers = group.variable_timers;
     config.bucket_format = group.bucket_format == BucketFormat::draft ? wccp::BucketFormat::draft
                                                                       : wccp::BucketFormat::cisco;

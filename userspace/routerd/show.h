@@ -2,14 +2,11 @@
 // What is told of a group, as JSON: the words of wlbctl-wccp.
 #pragma once
 
-#include <nlohmann/json.hpp>
-
 #include "routerd/group.h"
 #include "wlb/group.h"
+#include "wlb/output.h"
 
 namespace wlb::routerd {
-
-using Json = nlohmann::ordered_json;
 
 // `running` and `members` are the kernel's counters, if they could be read.
 Json show(const GroupId &id, const CacheGroup &config, const wccp::Report &report,

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Where wlbctl finds wlb-routerd: an abstract Unix socket, of which each network namespace
-// has its own.
+// Where wlbctl finds a daemon: an abstract Unix socket of the daemon's name, of which each
+// network namespace has its own.
 #pragma once
 
-#include <string_view>
+#include <string>
 
 namespace wlb {
 
+inline constexpr const char *routerd_name = "wlb-routerd";
+inline constexpr const char *cached_name = "wlb-cached";
+
 // A NUL in front is what makes it abstract.
-inline constexpr char routerd_socket_name[] = "\0wlb-routerd";
-inline constexpr std::string_view routerd_socket{routerd_socket_name,
-                                                 sizeof(routerd_socket_name) - 1};
+inline std::string control_name(const std::string &daemon)
+{
+    return std::string(1, '\0') + daemon;
+}
 
 } // namespace wlb

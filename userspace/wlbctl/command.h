@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "wlb/daemon_client.h"
 #include "wlb/kernel.h"
 #include "wlb/output.h"
-#include "wlb/routerd_client.h"
 
 namespace wlb::cli {
 
@@ -20,7 +20,8 @@ enum ExitStatus : int { done = 0, refused = 1, misused = 2 };
 using Args = std::vector<std::string>;
 using Connect = std::function<Result<std::unique_ptr<Kernel>>(const std::string &netns)>;
 
-using Ask = std::function<Result<Json>(const std::string &netns, const Json &request)>;
+using Ask = std::function<Result<Json>(const std::string &daemon, const std::string &netns,
+                                       const Json &request)>;
 
 struct Context {
     std::ostream &out;
@@ -29,7 +30,7 @@ struct Context {
     bool json = false;
     std::string netns;
     std::istream &in = std::cin;
-    Ask ask = &ask_routerd;
+    Ask ask = &ask_daemon;
 
     [[nodiscard]] Result<std::unique_ptr<Kernel>> connect() const { return connect_to(netns); }
     void write(const Json &json_value) const;

@@ -3,7 +3,8 @@
 #include <array>
 
 #include "wlb/cache_router.h"
-#include "wlb/routerd_client.h"
+#include "wlb/control_name.h"
+#include "wlb/daemon_client.h"
 #include "wlbctl/options.h"
 #include "wlbctl/wccp_text.h"
 
@@ -64,7 +65,7 @@ Status read_endpoint(const std::string &text, const std::string &name, Json &req
 
 int ask(Context &context, const Json &request, const std::function<void(const Json &)> &write)
 {
-    const auto answer = context.ask(context.netns, request);
+    const auto answer = context.ask(routerd_name, context.netns, request);
     if (!answer)
         return refuse(context, answer.error());
     if (context.json)
@@ -166,7 +167,7 @@ int monitor(Context &context, const Command &command, const Args &args)
     Options options(context, command);
     if (!options.parse(args))
         return options.status();
-    const auto status = watch_routerd(context.netns, [&](const Json &event) {
+    const auto status = watch_daemon(routerd_name, context.netns, [&](const Json &event) {
         if (context.json)
             context.write(event);
         else

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// How wlbctl speaks with the daemon: a Unix socket of an abstract name, of which there is one
+// How wlbctl speaks with a daemon: a Unix socket of an abstract name, of which there is one
 // in each network namespace. A request is a line of JSON; so is the answer, and for a request
 // to watch one for each event until either side goes.
 #pragma once
@@ -13,15 +13,16 @@
 #include <string>
 #include <vector>
 
-#include "routerd/show.h"
+#include "wlb/output.h"
 
-namespace wlb::routerd {
+namespace wlb::daemon {
 
 class Control {
 public:
     using Answer = std::function<Json(const Json &request)>;
 
-    Control(boost::asio::io_context &io, Answer answer);
+    // `daemon` is the socket's name.
+    Control(boost::asio::io_context &io, std::string daemon, Answer answer);
 
     // An error if the name is taken: another daemon runs in this network namespace.
     Status open();
@@ -33,10 +34,11 @@ private:
 
     void accept();
 
+    std::string daemon_;
     boost::asio::local::stream_protocol::acceptor acceptor_;
     Answer answer_;
     std::vector<std::weak_ptr<Session>> watchers_;
     std::vector<std::weak_ptr<Session>> sessions_;
 };
 
-} // namespace wlb::routerd
+} // namespace wlb::daemon

@@ -7,7 +7,7 @@
 #include "wlb/address.h"
 #include "wlb/result.h"
 
-namespace wlb::routerd {
+namespace wlb::daemon {
 
 // The router ID if none is configured: as Cisco's, the highest address of the loopback
 // interface that is not the host's own, else the highest of any interface that is up.
@@ -19,4 +19,4 @@ bool is_on_link(const Address &address);
 // Gives up every capability but CAP_NET_ADMIN, for good.
 Status drop_privileges();
 
-} // namespace wlb::routerd
+} // namespace wlb::daemon

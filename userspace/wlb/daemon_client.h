@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Speaking with the wlb-routerd of a network namespace: lines of JSON, see control_name.h.
+// Speaking with a daemon of a network namespace: lines of JSON, see control_name.h.
 #pragma once
 
 #include <functional>
@@ -12,9 +12,10 @@ namespace wlb {
 
 // Of /run/netns/`netns`, or of this one if it is empty. An answer {"error": text} is an
 // error.
-Result<Json> ask_routerd(const std::string &netns, const Json &request);
+Result<Json> ask_daemon(const std::string &daemon, const std::string &netns, const Json &request);
 
 // Hands out events until `take` returns false or the daemon ends, which is an error.
-Status watch_routerd(const std::string &netns, const std::function<bool(const Json &)> &take);
+Status watch_daemon(const std::string &daemon, const std::string &netns,
+                    const std::function<bool(const Json &)> &take);
 
 } // namespace wlb

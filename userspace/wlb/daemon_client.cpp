@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "wlb/routerd_client.h"
+#include "wlb/daemon_client.h"
 
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -19,7 +19,7 @@ namespace {
 
 class Connection {
 public:
-    explicit Connection(int fd) : fd_(fd) {}
+    Connection(std::string daemon, int fd) : daemon_(std::move(daemon)), fd_(fd) {}
     Connection(const Connection &) = delete;
     Connection &operator=(const Connection &) = delete;
     ~Connection()
@@ -28,17 +28,20 @@ public:
             close(fd_);
     }
 
+    [[nodiscard]] const std::string &daemon() const { return daemon_; }
+
     Status open()
     {
         sockaddr_un name{};
         name.sun_family = AF_UNIX;
-        routerd_socket.copy(name.sun_path, sizeof(name.sun_path));
-        const auto size = offsetof(sockaddr_un, sun_path) + routerd_socket.size();
+        const auto path = control_name(daemon_);
+        path.copy(name.sun_path, sizeof(name.sun_path));
+        const auto size = offsetof(sockaddr_un, sun_path) + path.size();
         if (fd_ >= 0 &&
             connect(fd_, reinterpret_cast<sockaddr *>(&name), static_cast<socklen_t>(size)) == 0)
             return Done{};
         if (errno == ECONNREFUSED)
-            return Error{"wlb-routerd does not run in this network namespace", errno};
+            return Error{daemon_ + " does not run in this network namespace", errno};
         return failure();
     }
 
@@ -64,7 +67,7 @@ public:
             std::array<char, 65536> buffer{};
             const auto size = recv(fd_, buffer.data(), buffer.size(), 0);
             if (size == 0)
-                return Error{"wlb-routerd has closed the connection"};
+                return Error{daemon_ + " has closed the connection"};
             if (size < 0 && errno != EINTR)
                 return failure();
             left_.append(buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
@@ -72,11 +75,12 @@ public:
     }
 
 private:
-    static Error failure()
+    [[nodiscard]] Error failure() const
     {
-        return Error{std::string("wlb-routerd: ") + std::strerror(errno), errno};
+        return Error{daemon_ + ": " + std::strerror(errno), errno};
     }
 
+    std::string daemon_;
     int fd_;
     std::string left_;
 };
@@ -95,7 +99,7 @@ Result<Json> next(Connection &connection)
         return line.error();
     auto json = Json::parse(*line, nullptr, false);
     if (!json.is_object())
-        return Error{"wlb-routerd answers what is not JSON"};
+        return Error{connection.daemon() + " answers what is not JSON"};
     if (const auto error = json.find("error"); error != json.end() && error->is_string())
         return Error{error->get<std::string>()};
     return json;
@@ -113,21 +117,22 @@ int new_socket()
 
 } // namespace
 
-Result<Json> ask_routerd(const std::string &netns, const Json &request)
+Result<Json> ask_daemon(const std::string &daemon, const std::string &netns, const Json &request)
 {
     if (const auto entered = enter(netns); !entered)
         return entered.error();
-    Connection connection(new_socket());
+    Connection connection(daemon, new_socket());
     if (const auto status = begin(connection, request); !status)
         return status.error();
     return next(connection);
 }
 
-Status watch_routerd(const std::string &netns, const std::function<bool(const Json &)> &take)
+Status watch_daemon(const std::string &daemon, const std::string &netns,
+                    const std::function<bool(const Json &)> &take)
 {
     if (auto entered = enter(netns); !entered)
         return entered;
-    Connection connection(new_socket());
+    Connection connection(daemon, new_socket());
     if (auto status = begin(connection, {{"command", "watch"}}); !status)
         return status;
     for (;;) {

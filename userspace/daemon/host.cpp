@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "routerd/host.h"
+#include "daemon/host.h"
 
 #include <ifaddrs.h>
 #include <linux/rtnetlink.h>
@@ -17,7 +17,7 @@
 #include <cstring>
 #include <memory>
 
-namespace wlb::routerd {
+namespace wlb::daemon {
 
 namespace {
 
@@ -116,4 +116,4 @@ Status drop_privileges()
     return Done{};
 }
 
-} // namespace wlb::routerd
+} // namespace wlb::daemon

@@ -6,13 +6,15 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "wccp/router.h"
+#include "wccp/datagram.h"
 #include "wlb/result.h"
 
-namespace wlb::routerd {
+namespace wlb::daemon {
 
 class File { // a file descriptor with one owner
 public:
@@ -36,7 +38,9 @@ private:
 
 class Socket {
 public:
-    static Result<Socket> open(bool ipv6);
+    // At `address`, one of the host's or a multicast group; none: at all of them that nobody
+    // else of this user has taken.
+    static Result<Socket> open(bool ipv6, const std::optional<Address> &address = {});
 
     [[nodiscard]] int fd() const { return file_.get(); }
 
@@ -58,4 +62,4 @@ private:
     std::vector<std::uint8_t> buffer_;
 };
 
-} // namespace wlb::routerd
+} // namespace wlb::daemon

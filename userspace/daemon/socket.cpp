@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "routerd/socket.h"
+#include "daemon/socket.h"
 
 #include <net/if.h>
 #include <netinet/in.h>
@@ -10,7 +10,7 @@
 #include <cerrno>
 #include <cstring>
 
-namespace wlb::routerd {
+namespace wlb::daemon {
 
 namespace {
 
@@ -91,12 +91,13 @@ Socket::Socket(File file, bool ipv6)
 {
 }
 
-Result<Socket> Socket::open(bool ipv6)
+Result<Socket> Socket::open(bool ipv6, const std::optional<Address> &address)
 {
     File file(socket(ipv6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     const int fd = file.get();
     const std::string name =
-        std::string("UDP port ") + std::to_string(wccp::port) + (ipv6 ? " of IPv6" : " of IPv4");
+        std::string("UDP port ") + std::to_string(wccp::port) +
+        (address ? " of " + address->text() : std::string(ipv6 ? " of IPv6" : " of IPv4"));
     if (fd < 0)
         return failure(name);
     // Fragments of a long message are normal; some caches take an IP ID of 0, which goes
@@ -109,14 +110,15 @@ Result<Socket> Socket::open(bool ipv6)
                                  set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT) &&
                                  set(fd, IPPROTO_IP, IP_MULTICAST_TTL, multicast_ttl) &&
                                  set(fd, IPPROTO_IP, IP_MULTICAST_ALL, 0);
-    if (!good || !set(fd, SOL_SOCKET, SO_RCVBUF, receive_room))
+    // A router's daemon and a cache's may live in one host, each with its own addresses.
+    if (!good || !set(fd, SOL_SOCKET, SO_REUSEPORT, 1) ||
+        !set(fd, SOL_SOCKET, SO_RCVBUF, receive_room))
         return failure(name);
-    sockaddr_storage any{};
-    any.ss_family = ipv6 ? AF_INET6 : AF_INET;
-    const auto size = static_cast<socklen_t>(ipv6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in));
-    (ipv6 ? reinterpret_cast<sockaddr_in6 &>(any).sin6_port
-          : reinterpret_cast<sockaddr_in &>(any).sin_port) = htons(wccp::port);
-    if (bind(fd, reinterpret_cast<sockaddr *>(&any), size) != 0)
+    const auto any =
+        ipv6 ? Address::from_bytes(in6addr_any.s6_addr, 16) : Address::from_bytes("\0\0\0", 4);
+    sockaddr_storage own{};
+    const auto size = to_sockaddr(address.value_or(any.value_or(Address())), wccp::port, own);
+    if (bind(fd, reinterpret_cast<sockaddr *>(&own), size) != 0)
         return failure(name);
     return Socket(std::move(file), ipv6);
 }
@@ -217,4 +219,4 @@ void Socket::leave(const Address &group, const std::string &interface)
     (void)membership(group, interface, false);
 }
 
-} // namespace wlb::routerd
+} // namespace wlb::daemon

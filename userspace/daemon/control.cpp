@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "routerd/control.h"
+#include "daemon/control.h"
 
 #include <sys/socket.h>
 #include <unistd.h>
@@ -9,7 +9,7 @@
 
 #include "wlb/control_name.h"
 
-namespace wlb::routerd {
+namespace wlb::daemon {
 
 namespace asio = boost::asio;
 using asio::local::stream_protocol;
@@ -126,17 +126,20 @@ private:
     bool last_ = false;
 };
 
-Control::Control(asio::io_context &io, Answer answer) : acceptor_(io), answer_(std::move(answer)) {}
+Control::Control(asio::io_context &io, std::string daemon, Answer answer)
+    : daemon_(std::move(daemon)), acceptor_(io), answer_(std::move(answer))
+{
+}
 
 Status Control::open()
 {
     boost::system::error_code error;
-    const stream_protocol::endpoint name{routerd_socket};
+    const stream_protocol::endpoint name{control_name(daemon_)};
     acceptor_.open(name.protocol(), error);
     if (!error)
         acceptor_.bind(name, error);
     if (error == asio::error::address_in_use)
-        return Error{"another wlb-routerd runs in this network namespace", EADDRINUSE};
+        return Error{"another " + daemon_ + " runs in this network namespace", EADDRINUSE};
     if (!error)
         acceptor_.listen(asio::socket_base::max_listen_connections, error);
     if (error)
@@ -182,4 +185,4 @@ void Control::close()
             open->close();
 }
 
-} // namespace wlb::routerd
+} // namespace wlb::daemon
