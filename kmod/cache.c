@@ -127,26 +127,37 @@ static bool wlb_has_overflown(const struct sock *sk)
 	return stamp && !tcp_synq_no_recent_overflow(sk);
 }
 
-/* The proxy's connections may be in SYN cookies: nobody knows which there are. */
+static struct sock *wlb_listener(struct net *net, const struct wlb_passer *p,
+				 u16 port, int dif)
+{
+	struct inet_hashinfo *hash = net->ipv4.tcp_death_row.hashinfo;
+
+	if (p->v6)
+		return inet6_lookup_listener(net, hash, NULL, 0, &p->src.v6,
+					     htons(p->sport), &p->dst.v6, port,
+					     dif, 0);
+	return inet_lookup_listener(net, hash, NULL, 0, p->src.v4,
+				    htons(p->sport), p->dst.v4, htons(port), dif,
+				    0);
+}
+
+/* A proxy's connections may be in SYN cookies: nobody knows which there are. */
 static bool wlb_has_cookies(struct net *net, struct sk_buff *skb,
 			    const struct wlb_cache *cache,
 			    const struct wlb_passer *p)
 {
-	struct inet_hashinfo *hash = net->ipv4.tcp_death_row.hashinfo;
-	int dif = skb->dev->ifindex;
-	struct sock *sk;
+	unsigned int i;
 
-	if (!cache->port || !(p->tcp_flags & WLB_TCP_ACK))
+	if (!(p->tcp_flags & WLB_TCP_ACK))
 		return false;
-	if (p->v6)
-		sk = inet6_lookup_listener(net, hash, NULL, 0, &p->src.v6,
-					   htons(p->sport), &p->dst.v6,
-					   cache->port, dif, 0);
-	else
-		sk = inet_lookup_listener(net, hash, NULL, 0, p->src.v4,
-					  htons(p->sport), p->dst.v4,
-					  htons(cache->port), dif, 0);
-	return sk && wlb_has_overflown(sk);
+	for (i = 0; i < cache->n_ports; i++) {
+		const struct sock *sk = wlb_listener(net, p, cache->port[i],
+						     skb->dev->ifindex);
+
+		if (sk && wlb_has_overflown(sk))
+			return true;
+	}
+	return false;
 }
 
 static bool wlb_is_connected(struct net *net, struct sk_buff *skb,

@@ -26,7 +26,8 @@ struct wlb_cache {
 	bool has_mark;
 	bool nat;
 	bool l2;			/* some door's way in */
-	u16 port;			/* host order, 0: not known */
+	u8 n_ports;
+	u16 port[WLB_MAX_CACHE_PORTS];	/* host order */
 	struct wlb_rules rules;
 	struct wlb_index by_addr;	/* doors */
 	unsigned int n_doors;

@@ -20,7 +20,7 @@ static const struct nla_policy wlb_cache_policy[WLB_CACHE_A_MAX + 1] = {
 	[WLB_CACHE_A_SHARE] = NLA_POLICY_MAX(NLA_U32, 1000),
 	[WLB_CACHE_A_MARK] = { .type = NLA_U32 },
 	[WLB_CACHE_A_NAT] = { .type = NLA_FLAG },
-	[WLB_CACHE_A_PORT] = { .type = NLA_U16 },
+	[WLB_CACHE_A_PORT] = NLA_POLICY_MIN(NLA_U16, 1),
 };
 
 const struct nla_policy wlb_cache_set_policy[WLB_A_MAX + 1] = {
@@ -137,6 +137,22 @@ static int wlb_nla_doors(struct wlb_net *wn, const struct nlattr *nest,
 	return 0;
 }
 
+static int wlb_nla_cache_ports(const struct nlattr *nest, struct wlb_cache *cache,
+			       struct netlink_ext_ack *extack)
+{
+	const struct nlattr *attr;
+	int rem;
+
+	wlb_for_each_nested(attr, nest, WLB_CACHE_A_PORT, rem) {
+		if (cache->n_ports == ARRAY_SIZE(cache->port)) {
+			NL_SET_ERR_MSG_ATTR(extack, attr, "port: at most 16");
+			return -EINVAL;
+		}
+		cache->port[cache->n_ports++] = nla_get_u16(attr);
+	}
+	return 0;
+}
+
 static struct wlb_cache *wlb_cache_build(struct wlb_net *wn,
 					 const struct nlattr *nest,
 					 const struct wlb_cache *old,
@@ -167,9 +183,8 @@ static struct wlb_cache *wlb_cache_build(struct wlb_net *wn,
 	if (cache->has_mark)
 		cache->mark = nla_get_u32(tb[WLB_CACHE_A_MARK]);
 	cache->nat = nla_get_flag(tb[WLB_CACHE_A_NAT]);
-	if (tb[WLB_CACHE_A_PORT])
-		cache->port = nla_get_u16(tb[WLB_CACHE_A_PORT]);
-	err = wlb_nla_rules(nest, WLB_CACHE_A_RULE, &cache->rules, extack) ?:
+	err = wlb_nla_cache_ports(nest, cache, extack) ?:
+	      wlb_nla_rules(nest, WLB_CACHE_A_RULE, &cache->rules, extack) ?:
 	      wlb_nla_doors(wn, nest, cache, old, extack);
 	if (!err)
 		return cache;
@@ -259,6 +274,21 @@ static int wlb_put_door(struct sk_buff *msg, const struct wlb_door *door)
 	return 0;
 }
 
+static int wlb_put_words(struct sk_buff *msg, const struct wlb_cache *cache)
+{
+	unsigned int i;
+
+	if (nla_put_u32(msg, WLB_CACHE_A_SHARE, cache->share) ||
+	    (cache->has_mark &&
+	     nla_put_u32(msg, WLB_CACHE_A_MARK, cache->mark)) ||
+	    (cache->nat && nla_put_flag(msg, WLB_CACHE_A_NAT)))
+		return -EMSGSIZE;
+	for (i = 0; i < cache->n_ports; i++)
+		if (nla_put_u16(msg, WLB_CACHE_A_PORT, cache->port[i]))
+			return -EMSGSIZE;
+	return wlb_put_rules(msg, WLB_CACHE_A_RULE, &cache->rules);
+}
+
 /* The words first, then a door per message, each a nest of its own. */
 static int wlb_put_cache(struct sk_buff *msg, struct wlb_net *wn,
 			 unsigned long n)
@@ -273,14 +303,7 @@ static int wlb_put_cache(struct sk_buff *msg, struct wlb_net *wn,
 	nest = nla_nest_start(msg, WLB_A_CACHE);
 	if (!nest)
 		return -EMSGSIZE;
-	if (n ? wlb_put_door(msg, &cache->door[n - 1]) :
-		(nla_put_u32(msg, WLB_CACHE_A_SHARE, cache->share) ||
-		 (cache->has_mark &&
-		  nla_put_u32(msg, WLB_CACHE_A_MARK, cache->mark)) ||
-		 (cache->nat && nla_put_flag(msg, WLB_CACHE_A_NAT)) ||
-		 (cache->port &&
-		  nla_put_u16(msg, WLB_CACHE_A_PORT, cache->port)) ||
-		 wlb_put_rules(msg, WLB_CACHE_A_RULE, &cache->rules)))
+	if (n ? wlb_put_door(msg, &cache->door[n - 1]) : wlb_put_words(msg, cache))
 		return -EMSGSIZE;
 	nla_nest_end(msg, nest);
 	return 0;

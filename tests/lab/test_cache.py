@@ -14,7 +14,7 @@ import pytest
 from wlblab import netlink, packets
 from wlblab.farm import GRE, L2, group, octets, rule
 from wlblab.host import wait_until
-from wlblab.netlink import address, attr, u8
+from wlblab.netlink import address, attr, u16s, u8
 
 WAYS = pytest.mark.parametrize("way, back", [(GRE, GRE), (L2, L2), (L2, GRE), (GRE, L2)],
                                ids=["gre", "l2", "l2-gre", "gre-l2"])
@@ -221,10 +221,14 @@ def test_configuration(farm, k1):
     with k1.tproxy():
         k1.set(k1.door(4), share=1000, rules=[rule(False, None, "203.0.113.11/32")])
         assert farm.who(4) == "s"
-        k1.set(k1.door(4), k1.door(6, L2, L2, 1, 80), rules=[rule(True, "10.0.0.0/8")])
+        k1.set(k1.door(4), k1.door(6, L2, L2, 1, 80), rules=[rule(True, "10.0.0.0/8")],
+               port=[80, 3129])
         words, (four, six) = k1.shown()
         assert struct.unpack("=I", words[3])[0] == 0 and struct.unpack("=I", words[4])[0] == 7
-        assert struct.unpack("=H", words[6])[0] == 3129 and 5 not in words
+        assert 5 not in words
+        first = netlink.values(k1.request(netlink.CACHE_GET, dump=True)[0])[netlink.CACHE]
+        assert [struct.unpack("=H", value)[0] for _, kind, value in netlink.attributes(first)
+                if kind == 6] == [80, 3129]
         assert struct.unpack("=Q", four[7])[0] > 3 and struct.unpack("=Q", six[7])[0] == 0
         assert six[1] == octets(farm.router["k1"][6])
         assert (six[2][0], six[3][0], six[4][0], six[5][0]) == (L2, L2, 1, 80)
@@ -247,6 +251,8 @@ def test_configuration(farm, k1):
                  (22, 1, 6), "family"),
                 (cache(attr(3, 1001)), (22, 3), "range"),
                 (cache(*many), (22,), "at most 512"),
+                (cache(*[u16s(6, 80)] * 17), (22, 6), "at most 16"),
+                (cache(u16s(6, 0)), (22, 6), "range"),
                 (cache(*[attr(1, [router, u8(2, 0), u8(3, 0)])] * 1025), (22,), "at most 1024"),
                 (bypass(attr(3, 5)), (23,), "needs a destination"),
                 (bypass(router, address(2, "2001:db8::1"), attr(3, 5)), (23, 1), "family"),

@@ -53,6 +53,7 @@
 #define WLB_MIN_LEASE		1000	/* ms */
 #define WLB_MAX_LEASE		3600000
 #define WLB_MAX_DOORS		1024	/* groups times routers of a cache */
+#define WLB_MAX_CACHE_PORTS	16	/* of proxies on a cache's host */
 #define WLB_MAX_BYPASSES	65536	/* learned */
 #define WLB_MAX_LIFETIME	604800	/* s, of such */
 #define WLB_MAX_STATE		4096	/* bytes */
@@ -570,9 +571,10 @@ enum wlb_cache_attr {
 				 * the packets (NAT), so that connection tracking is
 				 * asked for connections too
 				 */
-	WLB_CACHE_A_PORT,	/* u16, host order: where the proxy listens; while SYN
-				 * cookies are in use there, what belongs to no
-				 * connection is taken in
+	WLB_CACHE_A_PORT,	/* u16, host order, 1..; repeats, at most
+				 * WLB_MAX_CACHE_PORTS: where proxies listen. While
+				 * SYN cookies are in use at one of them, what belongs
+				 * to no connection is taken in
 				 */
 
 	__WLB_CACHE_A_MAX,

@@ -68,10 +68,10 @@ class CacheHost:
             return ctl.request(command, attrs, dump)
 
     def set(self, *doors, rules=(), share=0, mark=MARK, nat=False, port=PORT):
-        """rules: as farm.rule() makes them."""
+        """rules: as farm.rule() makes them. port: where the proxy listens, or a list."""
         parts = [*doors, *(attr(2, [part[4:]]) for part in rules), attr(3, share), attr(4, mark)]
         parts += [attr(5, b"")] if nat else []
-        parts += [u16s(6, port)] if port else []
+        parts += [u16s(6, number) for number in (port if isinstance(port, list) else [port])]
         self.request(netlink.CACHE_SET, attr(netlink.CACHE, parts))
 
     def off(self):

@@ -47,7 +47,7 @@ _MASKED = {**_SERVICE_WORDS, 5: ("masks", 1), 6: (_MEMBER, 2), 8: (_MASK, 2), **
 _DOOR = {1: ("address", 1), 2: ("way", 1), 3: ("way", 1), 4: ("bool", 1), 5: ("u8", 1),
          6: ("address", 1)}
 _CACHE = {1: (_DOOR, 3), 2: (_RULE, 2), 3: ("u32", 1), 4: ("u32", 1), 5: ("flag", 1),
-          6: ("port", 1)}
+          6: ("port", 2)}
 _BYPASS = {1: ("address", 1), 2: ("address", 1), 3: ("ms", 1)}
 _WHOLE = (_TOMBSTONE, _NAT, _TUNNEL)
 _REQUESTS = {
