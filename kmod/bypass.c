@@ -257,7 +257,8 @@ static int wlb_put_bypass(struct sk_buff *msg, const struct wlb_bypass *entry)
 {
 	struct nlattr *nest = nla_nest_start(msg, WLB_A_BYPASS);
 	static const union wlb_addr any;
-	u64 left = entry->until - get_jiffies_64();
+	u64 now = get_jiffies_64();
+	u64 left = entry->until > now ? entry->until - now : 0;
 
 	if (!nest ||
 	    (!wlb_addr_eq(&entry->src, &any, entry->v6) &&
