@@ -35,7 +35,8 @@ RedirectGroup web()
     group.rules = {{true, test::prefix("10.1.0.0/16"), std::nullopt},
                    {false, std::nullopt, test::prefix("203.0.113.0/24")},
                    {false, test::prefix("2001:db8::/32"), test::prefix("2001:db8:a::/48")},
-                   {true, std::nullopt, std::nullopt}};
+                   {true, std::nullopt, std::nullopt},
+                   {false, std::nullopt, std::nullopt}};
     group.closed = true;
     group.hook = GroupHook::forward;
     group.source4 = address("192.0.2.1");

@@ -48,6 +48,7 @@ public:
             u8(WLB_PREFIX_A_LENGTH, prefix.length);
         });
     }
+    // An empty one is put all the same: so is a rule that matches every packet.
     template <class Fill> void nest(int type, Fill fill)
     {
         auto *const start = nla_nest_start(message_, type | NLA_F_NESTED);
@@ -56,7 +57,7 @@ public:
             return;
         }
         fill();
-        keep(nla_nest_end(message_, start));
+        keep(nla_nest_end_keep_empty(message_, start));
     }
     [[nodiscard]] bool full() const { return full_; }
 
