@@ -30,6 +30,8 @@ struct FakeState {
     std::function<std::optional<Error>(const Flow &)> refuse_flow;
     RunningGroups groups;
     std::vector<RunningAssignment> assignments;
+    RunningDoors doors;
+    std::vector<Bypass> bypasses;
     int interrupt = 0; // a signal that comes while races are watched
     std::vector<std::string> busy_calls;
 };
@@ -144,6 +146,42 @@ public:
         return state_.assignments;
     }
 
+    Status set_cache(const CacheDoors &cache) override
+    {
+        if (state_.refusal)
+            return *state_.refusal;
+        state_.doors = {cache, std::vector<DoorCounters>(cache.doors.size())};
+        if (cache.doors.empty())
+            state_.bypasses.clear();
+        return Done{};
+    }
+
+    Result<RunningDoors> read_cache() override { return state_.doors; }
+
+    Status add_bypass(const Bypass &bypass) override
+    {
+        if (state_.refusal)
+            return *state_.refusal;
+        if (state_.doors.cache.doors.empty())
+            return Error{"cache: the role is off", ENOENT};
+        forget(bypass);
+        state_.bypasses.push_back(bypass);
+        return Done{};
+    }
+
+    Status remove_bypass(const std::optional<Bypass> &bypass) override
+    {
+        if (state_.doors.cache.doors.empty())
+            return Error{"cache: the role is off", ENOENT};
+        if (!bypass)
+            state_.bypasses.clear();
+        else if (forget(*bypass) == 0)
+            return Error{"bypass: not known", ENOENT};
+        return Done{};
+    }
+
+    Result<std::vector<Bypass>> read_bypasses() override { return state_.bypasses; }
+
     Status watch_races(int stop_fd, const std::function<bool(const RaceRecord &)> &take,
                        const std::function<void()> &lost) override
     {
@@ -161,6 +199,13 @@ public:
     }
 
 private:
+    std::size_t forget(const Bypass &bypass)
+    {
+        return std::erase_if(state_.bypasses, [&](const auto &known) {
+            return known.source == bypass.source && known.destination == bypass.destination;
+        });
+    }
+
     [[nodiscard]] bool has_group(const std::string &name) const
     {
         return std::any_of(state_.groups.groups.begin(), state_.groups.groups.end(),

@@ -17,18 +17,6 @@ namespace {
 // An attribute's length is 16 bits; of many values each attribute has so many.
 constexpr std::size_t values_per_attribute = 4096;
 
-void put(Writer &out, const RedirectRule &rule)
-{
-    out.nest(WLB_GROUP_A_RULE, [&] {
-        if (rule.deny)
-            out.flag(WLB_RULE_A_DENY);
-        if (rule.source)
-            out.prefix(WLB_RULE_A_SOURCE, *rule.source);
-        if (rule.destination)
-            out.prefix(WLB_RULE_A_DESTINATION, *rule.destination);
-    });
-}
-
 void put(Writer &out, const RedirectGroup &group)
 {
     out.nest(WLB_A_GROUP, [&] {
@@ -42,7 +30,7 @@ void put(Writer &out, const RedirectGroup &group)
         for (const auto &name : group.exclude)
             out.string(WLB_GROUP_A_EXCLUDE, name);
         for (const auto &rule : group.rules)
-            put(out, rule);
+            out.rule(WLB_GROUP_A_RULE, rule);
         if (group.closed)
             out.flag(WLB_GROUP_A_CLOSED);
         out.u8(WLB_GROUP_A_HOOK, static_cast<std::uint8_t>(group.hook));
@@ -100,20 +88,6 @@ std::vector<wlb_value> values_of(const RedirectAssignment &assignment)
     return values;
 }
 
-RedirectRule read_rule(Reader &in, const nlattr *nest)
-{
-    RedirectRule rule;
-    in.nested(nest, [&](int type, const nlattr *a) {
-        if (type == WLB_RULE_A_DENY)
-            rule.deny = true;
-        else if (type == WLB_RULE_A_SOURCE)
-            rule.source = in.prefix(a);
-        else if (type == WLB_RULE_A_DESTINATION)
-            rule.destination = in.prefix(a);
-    });
-    return rule;
-}
-
 std::vector<Counter> group_counters()
 {
     std::vector<Counter> counters;
@@ -133,7 +107,7 @@ RunningGroup read_group(Reader &in, const nlattr *nest)
             group.name = Reader::string(a);
             break;
         case WLB_GROUP_A_TYPE:
-            group.type = static_cast<GroupType>(in.mode(a, __WLB_GROUP_TYPE_MAX));
+            group.type = in.group_type(a);
             break;
         case WLB_GROUP_A_ID:
             group.id = in.u8(a);
@@ -148,7 +122,7 @@ RunningGroup read_group(Reader &in, const nlattr *nest)
             group.exclude.push_back(Reader::string(a));
             break;
         case WLB_GROUP_A_RULE:
-            group.rules.push_back(read_rule(in, a));
+            group.rules.push_back(in.rule(a));
             break;
         case WLB_GROUP_A_CLOSED:
             group.closed = true;
@@ -185,10 +159,10 @@ void read_member(Reader &in, const nlattr *nest, RunningAssignment &running)
             member.address = in.address(a);
             break;
         case WLB_MEMBER_A_FORWARD:
-            member.forward = static_cast<Forward>(in.mode(a, __WLB_FORWARD_MAX));
+            member.forward = in.forward(a);
             break;
         case WLB_MEMBER_A_RETURN:
-            member.return_method = static_cast<Forward>(in.mode(a, __WLB_FORWARD_MAX));
+            member.return_method = in.forward(a);
             break;
         case WLB_MEMBER_A_PACKETS:
             counters.packets = in.u64(a);

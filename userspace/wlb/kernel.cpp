@@ -17,6 +17,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <tuple>
 
 #include "wlb/netns.h"
 
@@ -177,20 +178,10 @@ public:
 
     Result<std::vector<RaceRecord>> read_races() override
     {
-        std::vector<RaceRecord> races;
-        const auto status = whole_dump(
-            WLB_CMD_RACE_GET, [&] { races.clear(); },
-            [&](const nlmsghdr *reply) -> Status {
-                const auto race = decode_race(reply);
-                if (!race)
-                    return race.error();
-                races.push_back(*race);
-                return Done{};
-            });
-        if (!status)
-            return status.error();
-        std::sort(races.begin(), races.end(),
-                  [](const auto &a, const auto &b) { return a.id < b.id; });
+        auto races = whole_list<RaceRecord>(WLB_CMD_RACE_GET, decode_race);
+        if (races)
+            std::sort(races->begin(), races->end(),
+                      [](const auto &a, const auto &b) { return a.id < b.id; });
         return races;
     }
 
@@ -231,6 +222,42 @@ public:
         if (!status)
             return status.error();
         return assignments;
+    }
+
+    Status set_cache(const CacheDoors &cache) override
+    {
+        return send(encode_cache(family_, cache));
+    }
+
+    Result<RunningDoors> read_cache() override
+    {
+        RunningDoors running;
+        const auto status = whole_dump(
+            WLB_CMD_CACHE_GET, [&] { running = RunningDoors{}; },
+            [&](const nlmsghdr *reply) { return decode_cache(reply, running); });
+        if (!status)
+            return status.error();
+        return running;
+    }
+
+    Status add_bypass(const Bypass &bypass) override
+    {
+        return send(encode_bypass(family_, bypass));
+    }
+
+    Status remove_bypass(const std::optional<Bypass> &bypass) override
+    {
+        return send(encode_no_bypass(family_, bypass));
+    }
+
+    Result<std::vector<Bypass>> read_bypasses() override
+    {
+        auto bypasses = whole_list<Bypass>(WLB_CMD_BYPASS_GET, decode_bypass);
+        if (bypasses)
+            std::sort(bypasses->begin(), bypasses->end(), [](const auto &a, const auto &b) {
+                return std::tie(a.destination, a.source) < std::tie(b.destination, b.source);
+            });
+        return bypasses;
     }
 
     Status watch_races(int stop_fd, const std::function<bool(const RaceRecord &)> &take,
@@ -290,6 +317,25 @@ private:
                 return Done{};
         }
         return Error{"it changed each time it was read; try again", EAGAIN};
+    }
+
+    // A dump of one object per message.
+    template <class T>
+    Result<std::vector<T>> whole_list(std::uint8_t command, Result<T> (*decode)(const nlmsghdr *))
+    {
+        std::vector<T> list;
+        const auto status = whole_dump(
+            command, [&] { list.clear(); },
+            [&](const nlmsghdr *reply) -> Status {
+                auto object = decode(reply);
+                if (!object)
+                    return object.error();
+                list.push_back(std::move(*object));
+                return Done{};
+            });
+        if (!status)
+            return status.error();
+        return list;
     }
 
     // A netlink message must fit into the socket's send buffer whole. Whoever

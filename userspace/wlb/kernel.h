@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "wlb/config.h"
+#include "wlb/doors.h"
 #include "wlb/group.h"
 #include "wlb/message.h"
 #include "wlb/records.h"
@@ -49,6 +50,15 @@ public:
     virtual Status set_assignment(const RedirectAssignment &assignment) = 0;
     virtual Status clear_assignment(const std::string &group, bool ipv6) = 0;
     virtual Result<std::vector<RunningAssignment>> read_assignments() = 0;
+    // The cache's host. Replaces all but what was learned, which goes with the last door;
+    // a router of the same address keeps its counters.
+    virtual Status set_cache(const CacheDoors &cache) = 0;
+    virtual Result<RunningDoors> read_cache() = 0;
+    // Anew for its lifetime if it is known. Error::code is ENOENT if the role is off.
+    virtual Status add_bypass(const Bypass &bypass) = 0;
+    // The one of these addresses, ENOENT if there is none; or all.
+    virtual Status remove_bypass(const std::optional<Bypass> &bypass) = 0;
+    virtual Result<std::vector<Bypass>> read_bypasses() = 0; // sorted by destination
     // Until `take` returns false or `stop_fd` can be read. `lost` is called
     // when races came faster than they were taken.
     virtual Status watch_races(int stop_fd, const std::function<bool(const RaceRecord &)> &take,

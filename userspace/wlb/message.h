@@ -11,6 +11,7 @@
 #include <string>
 
 #include "wlb/config.h"
+#include "wlb/doors.h"
 #include "wlb/group.h"
 #include "wlb/records.h"
 
@@ -45,6 +46,12 @@ Result<Message> encode_assignment(int family, const RedirectAssignment &assignme
 // None for that group and family.
 Result<Message> encode_no_assignment(int family, const std::string &group, bool ipv6);
 
+// Without a door the role goes off.
+Result<Message> encode_cache(int family, const CacheDoors &cache);
+Result<Message> encode_bypass(int family, const Bypass &bypass); // to add it
+// The one of these addresses; none: all of them.
+Result<Message> encode_no_bypass(int family, const std::optional<Bypass> &bypass);
+
 // Adds what one message of a configuration dump carries.
 Status decode_config(const nlmsghdr *message, Running &running);
 Result<Flow> decode_flow(const nlmsghdr *message);
@@ -54,6 +61,8 @@ Result<std::uint32_t> decode_count(const nlmsghdr *message);
 // Add what one message of these dumps carries.
 Status decode_groups(const nlmsghdr *message, RunningGroups &groups);
 Status decode_assignments(const nlmsghdr *message, std::vector<RunningAssignment> &assignments);
+Status decode_cache(const nlmsghdr *message, RunningDoors &running);
+Result<Bypass> decode_bypass(const nlmsghdr *message);
 
 // What a NLMSG_ERROR says: the errno's text and, if the kernel gave them, the
 // sentence and the attribute of the extended ack, named after `request`.

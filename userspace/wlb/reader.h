@@ -96,6 +96,16 @@ public:
         return static_cast<Conntrack>(mode(attribute, __WLB_CONNTRACK_MAX));
     }
 
+    Forward forward(const nlattr *attribute)
+    {
+        return static_cast<Forward>(mode(attribute, __WLB_FORWARD_MAX));
+    }
+
+    GroupType group_type(const nlattr *attribute)
+    {
+        return static_cast<GroupType>(mode(attribute, __WLB_GROUP_TYPE_MAX));
+    }
+
     std::set<Return> return_modes(const nlattr *attribute)
     {
         const auto mask = u32(attribute);
@@ -118,6 +128,20 @@ public:
         });
         bad_ = bad_ || prefix.length > prefix.address.bits();
         return prefix;
+    }
+
+    RedirectRule rule(const nlattr *attribute)
+    {
+        RedirectRule rule;
+        nested(attribute, [&](int type, const nlattr *a) {
+            if (type == WLB_RULE_A_DENY)
+                rule.deny = true;
+            else if (type == WLB_RULE_A_SOURCE)
+                rule.source = prefix(a);
+            else if (type == WLB_RULE_A_DESTINATION)
+                rule.destination = prefix(a);
+        });
+        return rule;
     }
 
     // Into `known`, which has those that this program knows, attribute type = index + 1.

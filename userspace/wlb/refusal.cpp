@@ -169,6 +169,36 @@ constexpr auto assignment_names = [] {
     return names;
 }();
 
+constexpr auto door_names = [] {
+    Names<WLB_DOOR_A_MAX + 1> names{};
+    names[WLB_DOOR_A_ADDRESS].name = "address";
+    names[WLB_DOOR_A_FORWARD].name = "forward";
+    names[WLB_DOOR_A_RETURN].name = "return";
+    names[WLB_DOOR_A_TYPE].name = "type";
+    names[WLB_DOOR_A_ID].name = "id";
+    names[WLB_DOOR_A_SOURCE].name = "source";
+    return names;
+}();
+
+constexpr auto cache_names = [] {
+    Names<WLB_CACHE_A_MAX + 1> names{};
+    names[WLB_CACHE_A_DOOR] = {"door", door_names.data(), 0};
+    names[WLB_CACHE_A_RULE] = {"rule", rule_names.data(), 0};
+    names[WLB_CACHE_A_SHARE].name = "share";
+    names[WLB_CACHE_A_MARK].name = "mark";
+    names[WLB_CACHE_A_NAT].name = "nat";
+    names[WLB_CACHE_A_PORT].name = "port";
+    return names;
+}();
+
+constexpr auto bypass_names = [] {
+    Names<WLB_BYPASS_A_MAX + 1> names{};
+    names[WLB_BYPASS_A_SOURCE].name = "source";
+    names[WLB_BYPASS_A_DESTINATION].name = "destination";
+    names[WLB_BYPASS_A_LIFETIME].name = "lifetime";
+    return names;
+}();
+
 constexpr auto top_names = [] {
     Names<WLB_A_MAX + 1> names{};
     names[WLB_A_GENERATION].name = "generation";
@@ -184,6 +214,8 @@ constexpr auto top_names = [] {
     names[WLB_A_FAMILY].name = "family";
     names[WLB_A_ASSIGNMENT] = {"assignment", assignment_names.data(), 0};
     names[WLB_A_VALUES].name = "values";
+    names[WLB_A_CACHE] = {"cache", cache_names.data(), 0};
+    names[WLB_A_BYPASS] = {"bypass", bypass_names.data(), 0};
     return names;
 }();
 
@@ -209,6 +241,12 @@ int most(const AttributeName *nest)
         return WLB_MEMBER_A_MAX;
     if (nest == mask_names.data())
         return WLB_MASK_A_MAX;
+    if (nest == door_names.data())
+        return WLB_DOOR_A_MAX;
+    if (nest == cache_names.data())
+        return WLB_CACHE_A_MAX;
+    if (nest == bypass_names.data())
+        return WLB_BYPASS_A_MAX;
     return nest == served_names.data() ? WLB_SERVED_A_MAX : WLB_A_MAX;
 }
 

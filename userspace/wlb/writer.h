@@ -48,6 +48,17 @@ public:
             u8(WLB_PREFIX_A_LENGTH, prefix.length);
         });
     }
+    void rule(int type, const RedirectRule &rule)
+    {
+        nest(type, [&] {
+            if (rule.deny)
+                flag(WLB_RULE_A_DENY);
+            if (rule.source)
+                prefix(WLB_RULE_A_SOURCE, *rule.source);
+            if (rule.destination)
+                prefix(WLB_RULE_A_DESTINATION, *rule.destination);
+        });
+    }
     // An empty one is put all the same: so is a rule that matches every packet.
     template <class Fill> void nest(int type, Fill fill)
     {
