@@ -91,7 +91,8 @@ TEST_CASE("help and version", "[cli]")
     CHECK(wlbctl("--version").status == 0);
     for (const auto *line :
          {"--help", "-h", "service --help", "service add --help", "-j flow list -h", "stats --help",
-          "replica busy --help", "check --help", "flow save --help", "flow restore --help"}) {
+          "replica busy --help", "check --help", "flow save --help", "flow restore --help",
+          "bypass add --help", "bypass --help"}) {
         INFO(line);
         const auto outcome = wlbctl(line);
         CHECK(outcome.status == 0);
@@ -139,6 +140,16 @@ TEST_CASE("bad usage is status 2 and points to the help", "[cli]")
         {"monitor --count -1", "--count"},
         {"stats x", "too many arguments"},
         {"config", "see wlbctl config --help"},
+        {"bypass", "see wlbctl bypass --help"},
+        {"bypass add", "DESTINATION is missing"},
+        {"bypass add x", "\"x\" is not an IPv4 or IPv6 address"},
+        {"bypass add 10.0.0.1 --source x", "--source: \"x\" is not an IPv4 or IPv6 address"},
+        {"bypass add 10.0.0.1 --lifetime 0", "--lifetime: 0s must be 1s..604800s"},
+        {"bypass add 10.0.0.1 --lifetime 169h", "--lifetime: 608400s must be 1s..604800s"},
+        {"bypass add 10.0.0.1 --lifetime x", "--lifetime: \"x\" is not a duration"},
+        {"bypass del", "DESTINATION is missing"},
+        {"bypass del 10.0.0.1 --lifetime 1h", "unrecognised option '--lifetime'"},
+        {"bypass flush 10.0.0.1", "too many arguments"},
     };
     for (const auto &[line, message] : lines) {
         INFO(line);
@@ -166,10 +177,27 @@ TEST_CASE("global options stand before or behind", "[cli]")
 
 TEST_CASE("no connection, no success", "[cli]")
 {
-    for (const auto *line :
-         {"service list", "origin list", "replica list", "flow list", "flow flush", "flow save",
-          "race list", "stats", "monitor", "save", add_web, add_www, add_served, "service del x",
-          "origin del x", "replica del x", "replica busy on"}) {
+    for (const auto *line : {"service list",
+                             "origin list",
+                             "replica list",
+                             "flow list",
+                             "flow flush",
+                             "flow save",
+                             "race list",
+                             "stats",
+                             "monitor",
+                             "save",
+                             add_web,
+                             add_www,
+                             add_served,
+                             "service del x",
+                             "origin del x",
+                             "replica del x",
+                             "replica busy on",
+                             "bypass add 10.0.0.1",
+                             "bypass del 10.0.0.1",
+                             "bypass flush",
+                             "bypass list"}) {
         INFO(line);
         std::ostringstream out;
         std::ostringstream err;
@@ -390,6 +418,48 @@ TEST_CASE("an interrupted monitor is done", "[cli]")
         const auto outcome = wlbctl(state, "monitor");
         CHECK(outcome.status == 0);
         CHECK(outcome.err.empty());
+    }
+}
+
+TEST_CASE("what is learned is added, listed and deleted", "[cli]")
+{
+    test::FakeState state;
+    CHECK(wlbctl(state, "bypass list").out.empty());
+    CHECK(wlbctl(state, "-j bypass list").out == "[]\n");
+    state.doors.cache.doors.resize(1);
+    const auto added = wlbctl(state, "bypass add 203.0.113.10");
+    CHECK(added.status == 0);
+    CHECK(added.out.empty());
+    CHECK(wlbctl(state, "bypass add 2001:db8:a::10 --source 2001:db8::2 --lifetime 10m").status ==
+          0);
+    CHECK(wlbctl(state, "bypass list").out ==
+          "bypass 203.0.113.10 source any lifetime 3600s\n"
+          "bypass 2001:db8:a::10 source 2001:db8::2 lifetime 600s\n");
+    CHECK(wlbctl(state, "-j bypass list").out ==
+          R"([{"destination":"203.0.113.10","source":null,"lifetime_s":3600},)"
+          R"({"destination":"2001:db8:a::10","source":"2001:db8::2","lifetime_s":600}])"
+          "\n");
+
+    CHECK(wlbctl(state, "bypass add 203.0.113.10 --lifetime 604800").status == 0);
+    CHECK(wlbctl(state, "bypass del 2001:db8:a::10 --source 2001:db8::2").status == 0);
+    CHECK(state.bypasses ==
+          std::vector{Bypass{std::nullopt, address("203.0.113.10"), seconds(604800)}});
+    const auto again = wlbctl(state, "bypass del 203.0.113.10 --source 10.1.1.2");
+    CHECK(again.status == 1);
+    CHECK(again.err == "wlbctl: bypass: not known\n");
+    CHECK(wlbctl(state, "bypass flush").status == 0);
+    CHECK(state.bypasses.empty());
+}
+
+TEST_CASE("nothing is learned where no cache is", "[cli]")
+{
+    for (const auto *line :
+         {"bypass add 203.0.113.10", "bypass del 203.0.113.10", "bypass flush"}) {
+        INFO(line);
+        test::FakeState state;
+        const auto outcome = wlbctl(state, line);
+        CHECK(outcome.status == 1);
+        CHECK(outcome.err == "wlbctl: cache: the role is off\n");
     }
 }
 

@@ -101,6 +101,13 @@ std::string to_text(const RaceRecord &race)
     return text;
 }
 
+std::string to_text(const Bypass &bypass)
+{
+    return "bypass " + bypass.destination.text() + " source " +
+           (bypass.source ? bypass.source->text() : "any") + " lifetime " +
+           format_duration(bypass.lifetime);
+}
+
 Json to_json(const Flow &flow)
 {
     auto object = Json::object();
@@ -127,6 +134,15 @@ Json to_json(const RaceRecord &race)
                                      {"delay_us", answer.delay_us},
                                      {"won", answer.won}});
     return object;
+}
+
+Json to_json(const Bypass &bypass)
+{
+    return {
+        {"destination", bypass.destination.text()},
+        {"source", to_json(bypass.source)},
+        {"lifetime_s", bypass.lifetime.count()},
+    };
 }
 
 Json to_json(const Stats &stats)

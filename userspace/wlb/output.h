@@ -7,6 +7,7 @@
 #include <string>
 
 #include "wlb/config.h"
+#include "wlb/doors.h"
 #include "wlb/records.h"
 
 namespace wlb {
@@ -16,9 +17,11 @@ using Json = nlohmann::ordered_json;
 std::string to_text(const Tuple &tuple);
 std::string to_text(const Flow &flow);
 std::string to_text(const RaceRecord &race);
+std::string to_text(const Bypass &bypass);
 
 Json to_json(const Flow &flow);
 Json to_json(const RaceRecord &race);
+Json to_json(const Bypass &bypass);
 Json to_json(const Stats &stats);
 Json to_json(const Service &service);
 Json to_json(const Origin &origin);

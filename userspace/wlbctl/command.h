@@ -52,6 +52,7 @@ const std::vector<Command> &flow_commands();
 const std::vector<Command> &race_commands();
 const std::vector<Command> &stats_commands();
 const std::vector<Command> &wccp_commands();
+const std::vector<Command> &bypass_commands();
 const std::vector<Command> &file_commands();
 
 // Writes the message and returns the exit status to leave with.
