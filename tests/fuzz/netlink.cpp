@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// userspace/wlb/decode.cpp and refusal.cpp: what the module answers.
+// userspace/wlb/decode.cpp, group.cpp, doors.cpp and refusal.cpp: what the module answers.
 // Input: a byte that says what is awaited, then the message behind its header.
 #include <linux/genetlink.h>
 #include <linux/netlink.h>
@@ -277,6 +277,14 @@ void check_prefixes(const std::vector<Prefix> &prefixes)
         CHECK(prefix.length <= prefix.address.bits());
 }
 
+void check_rules(const std::vector<RedirectRule> &rules)
+{
+    for (const auto &rule : rules) {
+        check_prefixes(rule.source ? std::vector{*rule.source} : std::vector<Prefix>{});
+        check_prefixes(rule.destination ? std::vector{*rule.destination} : std::vector<Prefix>{});
+    }
+}
+
 // What could run survives being sent back, as `wlbctl ... add` does.
 void config(const nlmsghdr *message, const Bytes &body)
 {
@@ -313,11 +321,7 @@ void groups(const nlmsghdr *message, const Bytes &body)
     RedirectGroups kept{running.check_all, running.lease, {}};
     for (const auto &[group, counters] : running.groups) {
         CHECK(counters.size() >= __WLB_GROUP_STAT_MAX);
-        for (const auto &rule : group.rules) {
-            check_prefixes(rule.source ? std::vector{*rule.source} : std::vector<Prefix>{});
-            check_prefixes(rule.destination ? std::vector{*rule.destination}
-                                            : std::vector<Prefix>{});
-        }
+        check_rules(group.rules);
         kept.groups.push_back(group);
     }
     const auto sent = encode_groups(42, kept);
@@ -348,6 +352,53 @@ void assignments(const nlmsghdr *message, const Bytes &body)
         CHECK(decode_assignments(nlmsg_hdr(sent->get()), again));
         CHECK(again.size() == 1 && again[0].assignment == assignment);
     }
+}
+
+// An empty door of 4 bytes goes back with 44, and all go back in one attribute of 64 kB.
+constexpr std::size_t most_doors = 5000; // bytes of them
+
+void cache(const nlmsghdr *message, const Bytes &body)
+{
+    RunningDoors running;
+    const auto got = decode_cache(message, running);
+    CHECK(!got || top_of(body).good());
+    if (!got)
+        return;
+    const auto &doors = running.cache.doors;
+    CHECK(running.counters.size() == doors.size());
+    check_rules(running.cache.rules);
+    if (doors.empty() || body.size() > most_doors)
+        return;
+    const auto sent = encode_cache(42, running.cache);
+    CHECK(sent);
+    RunningDoors again;
+    CHECK(decode_cache(nlmsg_hdr(sent->get()), again));
+    CHECK(again.cache == running.cache);
+}
+
+void bypass(const nlmsghdr *message, const Bytes &body)
+{
+    const auto got = decode_bypass(message);
+    const Model top = top_of(body);
+    const auto bypasses = top.all(WLB_A_BYPASS);
+    bool good = top.good() && !bypasses.empty();
+    if (bypasses.size() > 1)
+        return;
+    if (good) {
+        Model m(cut(bypasses[0], 0));
+        const auto source = m.address(WLB_BYPASS_A_SOURCE),
+                   destination = m.address(WLB_BYPASS_A_DESTINATION);
+        const auto lifetime = m.number(WLB_BYPASS_A_LIFETIME, 4);
+        good = m.good();
+        if (good) {
+            CHECK(got);
+            CHECK(got->source.has_value() == source.has_value());
+            CHECK(!source || same(*got->source, source));
+            CHECK(same(got->destination, destination));
+            CHECK(got->lifetime.count() == static_cast<std::int64_t>(lifetime));
+        }
+    }
+    CHECK(static_cast<bool>(got) == good);
 }
 
 // The kernel's errnos are small; libnl takes no error message that is shorter.
@@ -439,10 +490,20 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
         dump_end(body, flags);
         break;
     default:
-        if ((data[0] & 0x40) != 0)
-            groups(message.get(), body);
-        else
+        switch (data[0] >> 6) {
+        case 0:
             assignments(message.get(), body);
+            break;
+        case 1:
+            groups(message.get(), body);
+            break;
+        case 2:
+            cache(message.get(), body);
+            break;
+        default:
+            bypass(message.get(), body);
+            break;
+        }
         break;
     }
     return 0;
