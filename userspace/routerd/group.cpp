@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "routerd/group.h"
 
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-
 #include "daemon/host.h"
+#include "wlb/password.h"
 
 namespace wlb::routerd {
 
@@ -39,22 +36,6 @@ wccp::SquidFiller filler_of(SquidFiller filler)
     default:
         return wccp::SquidFiller::off;
     }
-}
-
-Result<std::string> read_password(const std::string &path)
-{
-    std::ifstream file(path);
-    std::string line;
-    if (!file || !std::getline(file, line))
-        return Error{path + ": cannot be read: " +
-                         (errno != 0 ? std::strerror(errno) : "there is nothing in it"),
-                     errno};
-    while (!line.empty() && (line.back() == '\r' || line.back() == ' '))
-        line.pop_back();
-    if (line.empty() || line.size() > 8)
-        return Error{path + ": the password is the first line, 1..8 characters; this has " +
-                     std::to_string(line.size())};
-    return line;
 }
 
 } // namespace
