@@ -16,6 +16,7 @@ constexpr Names<GroupHook, 2> hooks{
 constexpr Names<Md5Compat, 2> compats{{{"strict", Md5Compat::strict}, {"squid", Md5Compat::squid}}};
 constexpr Names<BucketFormat, 2> formats{
     {{"cisco", BucketFormat::cisco}, {"draft", BucketFormat::draft}}};
+constexpr Names<bool, 2> versions{{{"2.00", false}, {"2.01", true}}};
 constexpr Names<SquidFiller, 3> fillers{
     {{"off", SquidFiller::off}, {"on", SquidFiller::on}, {"auto", SquidFiller::automatic}}};
 
@@ -95,6 +96,11 @@ std::string to_text(const RedirectRule &rule)
     if (rule.destination)
         text += std::string(arrow) + any_text(rule.destination);
     return text;
+}
+
+Result<bool> parse_version_2_01(std::string_view text)
+{
+    return parse_in(versions, text);
 }
 
 const char *name_of(Forward method)

@@ -79,6 +79,9 @@ struct CacheRouter {
     bool operator==(const CacheRouter &) const = default;
 };
 
+// "2.01", or "2.00" for false
+Result<bool> parse_version_2_01(std::string_view text);
+
 const char *name_of(Forward method);
 const char *name_of(Allotment method);
 const char *name_of(GroupHook hook);

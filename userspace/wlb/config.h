@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "wlb/address.h"
+#include "wlb/cache_host.h"
 #include "wlb/cache_router.h"
 #include "wlb/duration.h"
 
@@ -107,6 +108,7 @@ struct Config {
     std::vector<Origin> origins;
     std::vector<Served> served;
     CacheRouter cache_router; // wlb-routerd's, not the kernel's: as read from a file
+    CacheHost cache_host;     // wlb-cached's, likewise
 
     bool operator==(const Config &) const = default;
 };

@@ -48,7 +48,7 @@ public:
                      group_.returning);
         walk_.set_of(table_, path_, "assignment", "a list of assignment methods", &parse_allotment,
                      group_.assignment);
-        choice("version", &parse_version, group_.version_2_01);
+        choice("version", &parse_version_2_01, group_.version_2_01);
         walk_.boolean(table_, path_, "variable-timers", group_.variable_timers);
         walk_.boolean(table_, path_, "strict-source", group_.strict_source);
         walk_.boolean(table_, path_, "reassign-kick", group_.reassign_kick);
@@ -66,19 +66,10 @@ private:
         return Error{"\"" + std::string(text) + "\" must be \"open\" or \"closed\""};
     }
 
-    static Result<bool> parse_version(std::string_view text)
-    {
-        if (text == "2.00" || text == "2.01")
-            return text == "2.01";
-        return Error{"\"" + std::string(text) + "\" must be \"2.00\" or \"2.01\""};
-    }
-
     template <class T>
     void choice(std::string_view key, Result<T> (*parse)(std::string_view), T &target)
     {
-        std::optional<T> value;
-        walk_.value(table_, path_, key, parse, value);
-        target = value.value_or(target);
+        walk_.choice(table_, path_, key, parse, target);
     }
 
     void service()

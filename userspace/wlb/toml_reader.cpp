@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "wlb/toml_reader.h"
 
+#include "wlb/toml_cache_host.h"
 #include "wlb/toml_cache_router.h"
 #include "wlb/validate.h"
 
@@ -12,7 +13,7 @@ class ConfigReader : private TomlWalk {
 public:
     ParsedConfig run(const toml::table &root)
     {
-        keys(root, "", {"client-gateway", "server-gateway", "replica", "cache-router"});
+        keys(root, "", {"client-gateway", "server-gateway", "replica", "cache-router", "cache"});
         if (const auto *table = role(root, "client-gateway"))
             client_gateway(*table);
         if (const auto *table = role(root, "server-gateway")) {
@@ -27,6 +28,8 @@ public:
         }
         if (const auto *table = role(root, "cache-router"))
             read_cache_router(*this, *table, parsed_.config.cache_router);
+        if (const auto *table = role(root, "cache"))
+            read_cache_host(*this, *table, parsed_.config.cache_host);
         for (const auto &problem : validate(parsed_.config))
             if (!has_failed(problem.path))
                 complain(locate(problem.path), problem.message);
@@ -53,9 +56,7 @@ private:
         integer(table, path, "max-flows", gateway.max_flows);
         integer(table, path, "client-quota", gateway.client_quota);
         set_of(table, path, "returns", "a list of return modes", &parse_return, gateway.returns);
-        std::optional<Conntrack> conntrack;
-        value(table, path, "conntrack", &parse_conntrack, conntrack);
-        gateway.conntrack = conntrack.value_or(gateway.conntrack);
+        choice(table, path, "conntrack", &parse_conntrack, gateway.conntrack);
         timeouts(table, path, gateway.timeouts);
         each(table, path, "service",
              [this](const auto &entry, const auto &entry_path) { service(entry, entry_path); });
@@ -63,15 +64,10 @@ private:
 
     void timeouts(const toml::table &table, const std::string &parent, Timeouts &target)
     {
-        const auto *node = find(table, parent, "timeouts");
-        if (node == nullptr)
+        const auto *entries = inner(table, parent, "timeouts", "{ racing = \"70s\" }");
+        if (entries == nullptr)
             return;
         const auto path = parent + ".timeouts";
-        const auto *entries = node->as_table();
-        if (entries == nullptr) {
-            wrong_type(path, *node, "a table as in { racing = \"70s\" }");
-            return;
-        }
         keys(*entries, path,
              {"racing", "tombstone", "established", "closing", "reset", "untagged", "dead"});
         whole_seconds(*entries, path, "racing", target.racing);
@@ -103,9 +99,7 @@ private:
         string(table, path, "name", origin.name);
         servers(table, path, origin.servers);
         ports(table, path, origin.ports, nullptr);
-        std::optional<Race> race;
-        value(table, path, "race", &parse_race, race);
-        origin.race = race.value_or(origin.race);
+        choice(table, path, "race", &parse_race, origin.race);
         origin.max_hold = duration(table, path, "max-hold", std::chrono::milliseconds(1))
                               .value_or(origin.max_hold);
         list(table, path, "replicas", origin.replicas,
@@ -149,9 +143,7 @@ private:
             excuse(path + ".name"); // it is the server that is missing
         ports(table, path, served.ports, nullptr);
         value(table, path, "local", &Address::parse, served.local);
-        std::optional<Return> mode;
-        value(table, path, "return", &parse_return, mode);
-        served.return_mode = mode.value_or(served.return_mode);
+        choice(table, path, "return", &parse_return, served.return_mode);
         value(table, path, "via", &parse_via, served.via);
         if (!served.via)
             served.via = default_via(served.return_mode);

@@ -130,6 +130,15 @@ const toml::node *TomlWalk::find(const toml::table &table, const std::string &pa
     return node;
 }
 
+const toml::table *TomlWalk::inner(const toml::table &table, const std::string &path,
+                                   std::string_view key, const std::string &example)
+{
+    const auto *node = find(table, path, key);
+    if (node != nullptr && !node->is_table())
+        wrong_type(path + "." + std::string(key), *node, "a table as in " + example);
+    return node == nullptr ? nullptr : node->as_table();
+}
+
 const toml::table *TomlWalk::role(const toml::table &root, const std::string &name)
 {
     const auto *node = root.get(name);
@@ -206,6 +215,22 @@ void TomlWalk::integer(const toml::table &table, const std::string &path, std::s
         wrong_type(path + "." + std::string(key), *node, "a whole number");
 }
 
+void TomlWalk::port(const toml::table &table, const std::string &path, std::string_view key,
+                    std::optional<std::uint16_t> &target)
+{
+    const auto *node = find(table, path, key);
+    if (node == nullptr)
+        return;
+    const auto own_path = path + "." + std::string(key);
+    const auto *number = node->as_integer();
+    if (number == nullptr)
+        wrong_type(own_path, *node, "a port of 1..65535");
+    else if (const auto port = to_port(number->get()))
+        target = *port;
+    else
+        fail(own_path, *node, port.error().message);
+}
+
 void TomlWalk::boolean(const toml::table &table, const std::string &path, std::string_view key,
                        bool &target)
 {
@@ -252,6 +277,18 @@ void TomlWalk::whole_seconds(const toml::table &table, const std::string &path,
     if (target != *value)
         fail(path + "." + std::string(key), *table.get(key),
              format_duration(*value) + " is not a whole number of seconds");
+}
+
+void TomlWalk::whole_milliseconds(const toml::table &table, const std::string &path,
+                                  std::string_view key, milliseconds &target)
+{
+    const auto value = duration(table, path, key, milliseconds(1));
+    if (!value)
+        return;
+    target = std::chrono::duration_cast<milliseconds>(*value);
+    if (target != *value)
+        fail(path + "." + std::string(key), *table.get(key),
+             format_duration(*value) + " is not a whole number of milliseconds");
 }
 
 void TomlWalk::ports(const toml::table &table, const std::string &path,

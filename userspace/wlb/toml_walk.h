@@ -5,6 +5,7 @@
 
 #include <toml++/toml.h>
 
+#include <algorithm>
 #include <functional>
 #include <initializer_list>
 #include <map>
@@ -42,6 +43,9 @@ public:
     void wrong_type(const std::string &path, const toml::node &node, const std::string &wanted);
     void keys(const toml::table &table, const std::string &path, Names known);
     const toml::node *find(const toml::table &table, const std::string &path, std::string_view key);
+    // A table in place of a value; `example` is one.
+    const toml::table *inner(const toml::table &table, const std::string &path,
+                             std::string_view key, const std::string &example);
     const toml::table *role(const toml::table &root, const std::string &name);
     void each(const toml::table &table, const std::string &path, const std::string &key,
               const std::function<void(const toml::table &, const std::string &)> &read);
@@ -50,6 +54,8 @@ public:
                 std::string &target);
     void integer(const toml::table &table, const std::string &path, std::string_view key,
                  std::int64_t &target);
+    void port(const toml::table &table, const std::string &path, std::string_view key,
+              std::optional<std::uint16_t> &target);
     void boolean(const toml::table &table, const std::string &path, std::string_view key,
                  bool &target);
     std::optional<microseconds> duration(const toml::table &table, const std::string &path,
@@ -73,8 +79,16 @@ public:
             fail(own_path, *node, result.error().message);
     }
 
-    // A list, or one item alone where that is unambiguous. `read` pushes what
+    template <class T>
+    void choice(const toml::table &table, const std::string &path, std::string_view key,
+                Result<T> (*parse)(std::string_view), T &target)
+    {
+        std::optional<T> chosen;
+        value(table, path, key, parse, chosen);
+        target = chosen.value_or(target);
+    }
 
+    // A list, or one item alone where that is unambiguous. `read` pushes what
     // it could read; the place of an item is noted under its index in `target`.
     template <class T, class Read>
     void list(const toml::table &table, const std::string &path, std::string_view key,
@@ -140,6 +154,23 @@ public:
 
     // A list of names of which each may be there once.
     template <class T>
+    void list_of(const toml::table &table, const std::string &path, std::string_view key,
+                 const std::string &wanted, Result<T> (*parse)(std::string_view),
+                 std::vector<T> &target)
+    {
+        if (table.get(key) == nullptr)
+            return;
+        target.clear();
+        texts(table, path, key, wanted, false, parse, target);
+        for (std::size_t i = 0; i < target.size(); ++i) {
+            const auto item_path = path + "." + std::string(key) + "[" + std::to_string(i) + "]";
+            const auto here = target.begin() + static_cast<std::ptrdiff_t>(i);
+            if (std::find(target.begin(), here, *here) != here)
+                complain(locate(item_path),
+                         item_path + ": \"" + name_of(*here) + "\" is given twice");
+        }
+    }
+    template <class T>
     void set_of(const toml::table &table, const std::string &path, std::string_view key,
                 const std::string &wanted, Result<T> (*parse)(std::string_view),
                 std::set<T> &target)
@@ -147,20 +178,39 @@ public:
         if (table.get(key) == nullptr)
             return;
         std::vector<T> values;
-        texts(table, path, key, wanted, false, parse, values);
-        target.clear();
-        for (std::size_t i = 0; i < values.size(); ++i) {
-            const auto item_path = path + "." + std::string(key) + "[" + std::to_string(i) + "]";
-            if (!target.insert(values[i]).second)
-                complain(locate(item_path),
-                         item_path + ": \"" + name_of(values[i]) + "\" is given twice");
-        }
+        list_of(table, path, key, wanted, parse, values);
+        target = {values.begin(), values.end()};
+    }
+
+    // A list of numbers of which each may be there once.
+    template <class T>
+    void numbers(const toml::table &table, const std::string &path, std::string_view key, T least,
+                 T most, std::set<T> &target)
+    {
+        const auto wanted = std::to_string(least) + ".." + std::to_string(most);
+        std::vector<T> values;
+        list(table, path, key, values, "a list of numbers of " + wanted, false,
+             [&](const toml::node &entry, const std::string &item_path) {
+                 const auto *number = entry.as_integer();
+                 if (number == nullptr) {
+                     wrong_type(item_path, entry, "a number of " + wanted);
+                 } else if (number->get() < least || number->get() > most) {
+                     fail(item_path, entry,
+                          std::to_string(number->get()) + " is outside " + wanted);
+                 } else {
+                     values.push_back(static_cast<T>(number->get()));
+                     if (!target.insert(values.back()).second)
+                         fail(item_path, entry, std::to_string(number->get()) + " is given twice");
+                 }
+             });
     }
 
     void strings(const toml::table &table, const std::string &path, std::string_view key,
                  const std::string &wanted, std::vector<std::string> &target);
     void whole_seconds(const toml::table &table, const std::string &path, std::string_view key,
                        seconds &target);
+    void whole_milliseconds(const toml::table &table, const std::string &path, std::string_view key,
+                            milliseconds &target);
     void ports(const toml::table &table, const std::string &path,
                std::vector<std::uint16_t> &target, bool *all);
 

@@ -1,80 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "wlb/toml_writer.h"
 
-#include <algorithm>
-#include <array>
-#include <cstdio>
-#include <vector>
+#include "wlb/toml_text.h"
+#include "wlb/toml_write_cache_host.h"
 
 namespace wlb {
 
+using namespace toml_text;
+
 namespace {
-
-std::string quote(const std::string &text)
-{
-    std::string quoted = "\"";
-    for (const char c : text) {
-        if (c == '"' || c == '\\') {
-            quoted += '\\';
-            quoted += c;
-        } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
-            std::array<char, 8> escape{};
-            std::snprintf(escape.data(), escape.size(), "\\u%04X", static_cast<unsigned>(c));
-            quoted += escape.data();
-        } else {
-            quoted += c;
-        }
-    }
-    return quoted + "\"";
-}
-
-template <class List, class Text> std::string list(const List &items, Text text)
-{
-    std::vector<std::string> texts;
-    std::transform(items.begin(), items.end(), std::back_inserter(texts), text);
-    return "[" + join(texts, ", ") + "]";
-}
-
-std::string strings(const std::vector<std::string> &items)
-{
-    return list(items, quote);
-}
-
-std::string prefixes(const std::vector<Prefix> &items)
-{
-    return list(items, [](const auto &prefix) { return quote(prefix.text()); });
-}
-
-std::string ports(const std::vector<std::uint16_t> &items)
-{
-    return list(items, [](auto port) { return std::to_string(port); });
-}
-
-template <class T> std::string names(const std::set<T> &values)
-{
-    return list(values, [](auto value) { return quote(name_of(value)); });
-}
-
-std::string boolean(bool value)
-{
-    return value ? "true" : "false";
-}
 
 std::string servers(const std::vector<Address> &items)
 {
     if (items.size() == 1)
         return quote(items.front().text());
     return list(items, [](const auto &server) { return quote(server.text()); });
-}
-
-std::string duration(microseconds value)
-{
-    return quote(format_duration(value));
-}
-
-std::string line(const char *key, const std::string &value)
-{
-    return std::string(key) + " = " + value + "\n";
 }
 
 std::string timeouts(const Timeouts &t)
@@ -88,7 +28,7 @@ std::string timeouts(const Timeouts &t)
 std::string text(const Service &service)
 {
     auto out = "\n[[client-gateway.service]]\n" + line("name", quote(service.name)) +
-               line("ports", service.all_ports ? quote("all") : ports(service.ports)) +
+               line("ports", service.all_ports ? quote("all") : numbers(service.ports)) +
                line("replicas", service.any_replica ? quote("any") : prefixes(service.replicas));
     if (!service.never.empty())
         out += line("never", prefixes(service.never));
@@ -107,7 +47,7 @@ std::string text(const Origin &origin)
 {
     auto out =
         "\n[[server-gateway.origin]]\n" + line("name", quote(origin.name)) +
-        line("server", servers(origin.servers)) + line("ports", ports(origin.ports)) +
+        line("server", servers(origin.servers)) + line("ports", numbers(origin.ports)) +
         line("race", quote(name_of(origin.race))) + line("max-hold", duration(origin.max_hold)) +
         line("replicas", list(origin.replicas, [](const auto &replica) { return text(replica); }));
     if (origin.source)
@@ -118,17 +58,12 @@ std::string text(const Origin &origin)
 std::string text(const Served &served)
 {
     return "\n[[replica.origin]]\n" + line("name", quote(served.name)) +
-           line("server", servers(served.servers)) + line("ports", ports(served.ports)) +
+           line("server", servers(served.servers)) + line("ports", numbers(served.ports)) +
            line("local", quote(served.local ? served.local->text() : "")) +
            line("return", quote(name_of(served.return_mode))) +
            (served.via ? line("via", quote(name_of(*served.via))) : "") +
            (served.trust_path ? line("trust-path", "true") : "") +
            line("clones-from", prefixes(served.from));
-}
-
-std::string rules(const std::vector<RedirectRule> &items)
-{
-    return list(items, [](const auto &rule) { return quote(to_text(rule)); });
 }
 
 std::string service(const ServiceId &id)
@@ -168,9 +103,6 @@ std::string text(const CacheGroup &group)
 
 std::string defaults(const CacheGroup &group)
 {
-    const auto off = [](const char *key, const std::string &value) {
-        return "#" + line(key, value);
-    };
     return "\n"
            "# Role cache router: redirects service groups to caches, by WCCP; wlb-routerd's.\n"
            "#[cache-router]\n"
@@ -255,6 +187,8 @@ std::string to_toml(const Config &config)
                line("lease", duration(router.lease));
     for (const auto &group : router.groups)
         out += text(group);
+    if (!config.cache_host.groups.empty())
+        out += cache_host_toml(config.cache_host);
     return out;
 }
 
@@ -264,9 +198,6 @@ std::string defaults_toml()
     const Origin origin;
     const Replica replica;
     const Served served;
-    const auto off = [](const char *key, const std::string &value) {
-        return "#" + line(key, value);
-    };
     return "# Every key of wlb.toml(5) with its default. \"required\": there is no default, the "
            "value\n"
            "# is an example. A role whose table is absent is off.\n"
@@ -340,7 +271,7 @@ std::string defaults_toml()
            "# with spoof: from the first packet on, without a probe of the path to the client\n" +
            off("trust-path", boolean(served.trust_path)) +
            "# required: the server gateways that clones may come from, prefixes\n" +
-           off("clones-from", "[\"203.0.113.1\"]") + defaults(CacheGroup());
+           off("clones-from", "[\"203.0.113.1\"]") + defaults(CacheGroup()) + cache_host_defaults();
 }
 
 } // namespace wlb

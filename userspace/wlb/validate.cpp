@@ -2,13 +2,15 @@
 #include "wlb/validate.h"
 
 #include <linux/wlb.h>
-#include <net/if.h>
 
 #include <algorithm>
 #include <limits>
 #include <map>
 #include <set>
 #include <utility>
+
+#include "wlb/checks.h"
+#include "wlb/validate_cache_host.h"
 
 namespace wlb {
 
@@ -17,20 +19,7 @@ namespace {
 // Seconds, 24 days: the kernel counts them in 32 bits of ticks.
 constexpr std::int64_t longest_timeout = std::int64_t{24} * 24 * 3600;
 
-std::string at(const std::string &list, std::size_t index)
-{
-    return list + "[" + std::to_string(index) + "]";
-}
-
-// One object of the configuration: where it is and how messages call it.
-struct Subject {
-    std::string path;
-    std::string title;
-
-    [[nodiscard]] std::string key(const std::string &name) const { return path + "." + name; }
-};
-
-class Validator {
+class Validator : private Checks {
 public:
     explicit Validator(const Config &config) : config_(config) {}
 
@@ -43,20 +32,11 @@ public:
         each("replica.origin", "replica", config_.served,
              [this](const auto &subject, const auto &served) { this->served(subject, served); });
         cache_router(config_.cache_router);
-        return std::move(problems_);
+        check_cache_host(*this, config_.cache_host);
+        return take_problems();
     }
 
 private:
-    void add(std::string path, std::string message)
-    {
-        problems_.push_back({std::move(path), std::move(message)});
-    }
-
-    void add(const Subject &subject, const std::string &key, const std::string &message)
-    {
-        add(subject.key(key), subject.title + ": " + message);
-    }
-
     template <class Objects, class Check>
     void each(const std::string &list, const std::string &kind, const Objects &objects, Check check)
     {
@@ -91,22 +71,6 @@ private:
             add(subject, "name", "name must be " + allowed);
     }
 
-    template <class List>
-    void limit(const Subject &subject, const std::string &key, const List &list, std::size_t most)
-    {
-        if (list.size() > most)
-            add(subject, at(key, most), key + " has more than " + std::to_string(most) + " items");
-    }
-
-    void range(const Subject &subject, const std::string &key, std::int64_t value,
-               std::int64_t least, std::int64_t most)
-    {
-        if (value < least || value > most)
-            add(subject, key,
-                key + " is " + std::to_string(value) + ", must be " + std::to_string(least) + ".." +
-                    std::to_string(most));
-    }
-
     void delay(const Subject &subject, const std::string &key, const std::string &label,
                microseconds value)
     {
@@ -114,20 +78,6 @@ private:
         if (value < microseconds(0) || value > most)
             add(subject, key,
                 label + " is " + format_duration(value) + ", must be 0s.." + format_duration(most));
-    }
-
-    void prefixes(const Subject &subject, const std::string &key, const std::vector<Prefix> &list)
-    {
-        limit(subject, key, list, WLB_MAX_PREFIXES);
-        for (std::size_t i = 0; i < list.size(); ++i) {
-            const auto &prefix = list[i];
-            if (!prefix.has_host_bits())
-                continue;
-            const Prefix proper{prefix.address.network(prefix.length), prefix.length};
-            add(subject, at(key, i),
-                key + ": " + prefix.text() + " has bits set past its length; did you mean " +
-                    proper.text() + " or " + prefix.address.text() + "?");
-        }
     }
 
     void ports(const Subject &subject, const std::vector<std::uint16_t> &list)
@@ -177,27 +127,6 @@ private:
             add("client-gateway",
                 "client-gateway: settings without a service would be lost, as the "
                 "role is off without one; add a [[client-gateway.service]]");
-    }
-
-    void interfaces(const Subject &subject, const std::string &key,
-                    const std::vector<std::string> &list)
-    {
-        limit(subject, key, list, WLB_MAX_INSIDE);
-        std::set<std::string> seen;
-        for (std::size_t i = 0; i < list.size(); ++i) {
-            const auto &name = list[i];
-            const auto label = std::string(key).append(": \"").append(name).append("\"");
-            const auto bad = [](unsigned char c) {
-                return c <= ' ' || c == '/' || c == ':' || c == 0x7f;
-            };
-            if (name.empty() || name.size() >= IFNAMSIZ || name == "." || name == ".." ||
-                std::any_of(name.begin(), name.end(), bad))
-                add(subject, at(key, i),
-                    label + " is not an interface name: 1.." + std::to_string(IFNAMSIZ - 1) +
-                        " characters without space, / and :");
-            if (!seen.insert(name).second)
-                add(subject, at(key, i), label + " is given twice");
-        }
     }
 
     void service(const Subject &subject, const Service &service)
@@ -253,7 +182,7 @@ private:
         std::set<Address> seen;
         for (std::size_t i = 0; i < servers.size(); ++i) {
             const auto key = at("server", i);
-            host(subject, key, "server", servers[i], servers);
+            peer(subject, key, "server", servers[i], servers);
             if (!seen.insert(servers[i]).second) {
                 add(subject, key, "server: " + servers[i].text() + " is given twice");
                 continue;
@@ -271,18 +200,12 @@ private:
     }
 
     // An address of one host, of the servers' family.
-    void host(const Subject &subject, const std::string &key, const std::string &label,
+    void peer(const Subject &subject, const std::string &key, const std::string &label,
               const Address &address, const std::vector<Address> &servers)
     {
-        if (!address.is_host())
-            add(subject, key,
-                label + ": " + address.text() +
-                    " must be the address of one host: not unspecified, multicast, broadcast or "
-                    "IPv4-mapped");
-        if (!servers.empty() && address.is_ipv6() != servers.front().is_ipv6())
-            add(subject, key,
-                label + ": " + address.text() + " must be " + servers.front().family_name() +
-                    " as the server " + servers.front().text());
+        host(subject, key, label, address);
+        if (!servers.empty())
+            family(subject, key, label, address, "server", servers.front());
     }
 
     void origin(const Subject &subject, const Origin &origin)
@@ -295,7 +218,7 @@ private:
             const auto &replica = origin.replicas[i];
             const auto path = at("replicas", i);
             const auto key = path + ".address";
-            host(subject, key, "replicas", replica.address, origin.servers);
+            peer(subject, key, "replicas", replica.address, origin.servers);
             if (std::find(origin.servers.begin(), origin.servers.end(), replica.address) !=
                 origin.servers.end())
                 add(subject, key,
@@ -307,7 +230,7 @@ private:
                   replica.delay);
         }
         if (origin.source)
-            host(subject, "source", "source", *origin.source, origin.servers);
+            peer(subject, "source", "source", *origin.source, origin.servers);
     }
 
     void served(const Subject &subject, const Served &served)
@@ -316,7 +239,7 @@ private:
         if (!served.local) {
             add(subject, "local", "local is missing: the address of this host to serve from");
         } else {
-            host(subject, "local", "local", *served.local, served.servers);
+            peer(subject, "local", "local", *served.local, served.servers);
             if (std::find(served.servers.begin(), served.servers.end(), *served.local) !=
                 served.servers.end())
                 add(subject, "local",
@@ -368,25 +291,22 @@ private:
         interfaces(subject, "redirect-out", group.redirect_out);
         interfaces(subject, "exclude-in", group.exclude_in);
         interfaces(subject, "group-listen", group.group_listen);
-        redirect_list(subject, group.redirect_list);
+        rules(subject, "redirect-list", group.redirect_list);
         prefixes(subject, "group-list", group.group_list);
         if (!group.any_cache && group.group_list.empty())
             add(subject, "group-list",
                 "group-list is missing: who may be a cache, a list of prefixes; to let anybody be "
                 "one say \"any\"");
         sources(subject, group.source);
-        if (group.group_address && !group.group_address->is_multicast())
-            add(subject, "group-address",
-                "group-address: " + group.group_address->text() +
-                    " must be a multicast address (224.0.0.0/4 or ff00::/8)");
+        if (group.group_address)
+            multicast(subject, "group-address", *group.group_address);
         if (group.group_address && group.group_listen.empty())
             add(subject, "group-listen",
                 "group-listen is missing: the interfaces that group-address is heard by");
         if (!group.group_address && !group.group_listen.empty())
             add(subject, "group-listen", "group-listen: only with group-address");
-        if (!group.password_file.empty() && group.password_file.front() != '/')
-            add(subject, "password-file",
-                "password-file: \"" + group.password_file + "\" must begin with a slash");
+        if (!group.password_file.empty())
+            absolute(subject, "password-file", group.password_file);
         if (group.md5_compat != Md5Compat::strict && group.password_file.empty())
             add(subject, "md5-compat", "md5-compat: only with password-file");
         range(subject, "drain", group.drain.count(), 0, WLB_MAX_DRAIN);
@@ -396,32 +316,10 @@ private:
         methods(subject, "assignment", group.assignment.empty());
     }
 
-    void methods(const Subject &subject, const std::string &key, bool empty)
-    {
-        if (empty)
-            add(subject, key, key + " must have at least one method");
-    }
-
-    void redirect_list(const Subject &subject, const std::vector<RedirectRule> &rules)
-    {
-        limit(subject, "redirect-list", rules, WLB_MAX_RULES);
-        for (std::size_t i = 0; i < rules.size(); ++i) {
-            const auto &rule = rules[i];
-            for (const auto &prefix : {rule.source, rule.destination})
-                if (prefix && prefix->has_host_bits())
-                    add(subject, at("redirect-list", i),
-                        "redirect-list: " + prefix->text() + " has bits set past its length");
-            if (rule.source && rule.destination &&
-                rule.source->address.is_ipv6() != rule.destination->address.is_ipv6())
-                add(subject, at("redirect-list", i),
-                    "redirect-list: \"" + to_text(rule) + "\": addresses of one family");
-        }
-    }
-
     void sources(const Subject &subject, const std::vector<Address> &list)
     {
         for (std::size_t i = 0; i < list.size(); ++i) {
-            host(subject, at("source", i), "source", list[i], {});
+            host(subject, at("source", i), "source", list[i]);
             for (std::size_t j = 0; j < i; ++j)
                 if (list[j].is_ipv6() == list[i].is_ipv6())
                     add(subject, at("source", i),
@@ -431,7 +329,6 @@ private:
     }
 
     const Config &config_;
-    std::vector<Problem> problems_;
     // Owners as (path, title): two objects may bear the same title by mistake.
     using Owner = std::pair<std::string, std::string>;
     std::map<std::uint16_t, Owner> port_owners_;
