@@ -160,6 +160,28 @@ static bool wlb_has_cookies(struct net *net, struct sk_buff *skb,
 	return false;
 }
 
+/*
+ * The proxies have died, and no router has heard of it. Proxies listen for the packets'
+ * addresses or for the host's own, of which the door's is the one that is known.
+ */
+static bool wlb_is_deserted(struct net *net, struct sk_buff *skb,
+			    const struct wlb_cache *cache,
+			    const struct wlb_visit *v)
+{
+	const int dif = skb->dev->ifindex;
+	struct wlb_passer own = v->p;
+	unsigned int i;
+
+	if (!cache->n_ports || !v->door->has_source)
+		return false;
+	own.dst = v->door->source;
+	for (i = 0; i < cache->n_ports; i++)
+		if (wlb_listener(net, &v->p, cache->port[i], dif) ||
+		    wlb_listener(net, &own, cache->port[i], dif))
+			return false;
+	return true;
+}
+
 static bool wlb_is_connected(struct net *net, struct sk_buff *skb,
 			     const struct wlb_cache *cache,
 			     const struct wlb_passer *p)
@@ -182,8 +204,9 @@ static bool wlb_is_shared(const struct wlb_net *wn,
 /* Why the packet is not for the proxy; WLB_NO_STAT if it is. */
 static int wlb_cache_refuse(struct wlb_net *wn, struct sk_buff *skb,
 			    const struct wlb_cache *cache,
-			    const struct wlb_passer *p)
+			    const struct wlb_visit *v)
 {
+	const struct wlb_passer *p = &v->p;
 	bool tcp = p->proto == IPPROTO_TCP;
 
 	if (tcp && wlb_is_connected(wn->net, skb, cache, p))
@@ -195,8 +218,10 @@ static int wlb_cache_refuse(struct wlb_net *wn, struct sk_buff *skb,
 		return WLB_STAT_cache_bypassed;
 	if (wlb_bypass_knows(wn->bypasses, p))
 		return WLB_STAT_cache_learned;
-	return tcp && wlb_is_shared(wn, cache, p) ? WLB_STAT_cache_overload :
-						    WLB_NO_STAT;
+	if (tcp && wlb_is_shared(wn, cache, p))
+		return WLB_STAT_cache_overload;
+	return tcp && wlb_is_deserted(wn->net, skb, cache, v) ?
+	       WLB_STAT_cache_deserted : WLB_NO_STAT;
 }
 
 /* The way by which it came is wide enough, or its parts are put together again. */
@@ -290,7 +315,7 @@ static unsigned int wlb_cache_decide(struct wlb_net *wn, struct sk_buff *skb,
 		wlb_count(wn, WLB_STAT_cache_malformed);
 		return NF_DROP;
 	}
-	stat = wlb_cache_refuse(wn, skb, cache, &v->p);
+	stat = wlb_cache_refuse(wn, skb, cache, v);
 	if (stat != WLB_NO_STAT) {
 		verdict = wlb_cache_return(wn, skb, v, stat);
 		if (verdict != NF_ACCEPT)

@@ -12,6 +12,7 @@ import time
 import pytest
 
 from wlblab import netlink, packets
+from wlblab.cachehost import PORT
 from wlblab.farm import GRE, L2, group, octets, rule
 from wlblab.host import wait_until
 from wlblab.netlink import address, attr, u16s, u8
@@ -145,6 +146,35 @@ def test_overload(farm, family, k1, deliver):
     served = [farm.who(family, sport % 8, sport) for sport in range(20000, 20040)]
     assert 8 < served.count("s") < 32
     assert grown(before, k1.counters(), "overload")[0] == served.count("s")
+
+
+@WAYS
+def test_deserted(farm, family, k1, way, back):
+    """A proxy that is dead gets nothing new: no client is refused, not even once. One that
+    listens for the host's own address alone is not dead."""
+    farm.redirect(family, way, back)
+    own = farm.caches["k1"][family]
+    door = k1.door(family, way, back, source=own)
+    with k1.tproxy():
+        k1.set(door)
+        assert farm.who(family) == "k1"
+        before = k1.counters()
+        k1.set(door, port=3130)
+        assert farm.who(family) == "s"
+        assert grown(before, k1.counters(), "deserted") == (1,)
+        k1.set(door, port=[3130, PORT])
+        assert farm.who(family) == "k1"
+        k1.set(k1.door(family, way, back), port=3130)   # whose own address is not known
+        assert farm.who(family) == "k1"
+        listener = socket.AF_INET6 if family == 6 else socket.AF_INET
+        with farm["k1"].entered():
+            sock = socket.socket(listener)
+        with sock:
+            sock.bind((own, 3130))
+            sock.listen()
+            k1.set(door, port=3130)
+            assert farm.who(family) == "k1"
+    assert farm.who(family) == "s"
 
 
 def test_begun_elsewhere(farm, family, k1, deliver):

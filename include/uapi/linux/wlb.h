@@ -574,7 +574,9 @@ enum wlb_cache_attr {
 	WLB_CACHE_A_PORT,	/* u16, host order, 1..; repeats, at most
 				 * WLB_MAX_CACHE_PORTS: where proxies listen. While
 				 * SYN cookies are in use at one of them, what belongs
-				 * to no connection is taken in
+				 * to no connection is taken in; if nobody listens at
+				 * any of them, for all addresses or for a door's
+				 * SOURCE, new connections by that door are returned
 				 */
 
 	__WLB_CACHE_A_MAX,
@@ -859,6 +861,7 @@ enum wlb_group_stat {
 	X(cache_bypassed, "redirected packets returned: a rule says so") \
 	X(cache_learned, "redirected packets returned: learned") \
 	X(cache_overload, "redirected packets of new connections returned: overload") \
+	X(cache_deserted, "redirected packets of new connections returned: nobody listens") \
 	X(cache_strange, "redirected packets returned: of no connection here") \
 	X(cache_kept, "redirected packets taken in: there was no way to return them") \
 	X(cache_stranger, "redirected packets left alone: from no router of ours") \

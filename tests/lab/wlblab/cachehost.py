@@ -59,9 +59,10 @@ class CacheHost:
         for family in (4, 6):
             self.host.run("ip", "link", "set", f"gre{family}", "up")
 
-    def door(self, family, way=GRE, back=GRE, kind=0, number=0, router=None):
-        return attr(1, [address(1, router or self.farm.router[self.name][family]), u8(2, way),
-                        u8(3, back), u8(4, kind), u8(5, number)])
+    def door(self, family, way=GRE, back=GRE, kind=0, number=0, router=None, source=None):
+        parts = [address(1, router or self.farm.router[self.name][family]), u8(2, way),
+                 u8(3, back), u8(4, kind), u8(5, number)]
+        return attr(1, parts + ([address(6, source)] if source else []))
 
     def request(self, command, *attrs, dump=False):
         with netlink.Wlb(self.host) as ctl:
