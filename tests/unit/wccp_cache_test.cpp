@@ -402,6 +402,21 @@ TEST_CASE("wccp cache: timers that every router offers")
     CHECK(strict.report(router_1).status == CacheStatus::capability_mismatch);
 }
 
+TEST_CASE("wccp cache: the router of its own host is not learned")
+{
+    auto config = sample_cache();
+    config.is_own = [](const Address &address) { return address == router_2; };
+    CacheBench bench(config);
+    bench.join(router_1);
+    auto answer = bench.answer(router_1);
+    answer.routers = {router_1, router_2};
+    bench.hear(answer);
+    CHECK_FALSE(bench.saw(CacheEventKind::learned));
+    bench.said();
+    bench.run(0ms);
+    CHECK_FALSE(bench.knows(router_2));
+}
+
 TEST_CASE("wccp cache: routers that others tell of")
 {
     CacheBench bench;

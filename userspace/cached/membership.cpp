@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "daemon/host.h"
 #include "wlb/password.h"
 
 namespace wlb::cached {
@@ -121,6 +122,7 @@ Result<wccp::CacheConfig> member_config(const Membership &group)
     config.routers = group.routers;
     config.group_address = group.group_address;
     config.learn_routers = group.learn_routers;
+    config.is_own = &daemon::is_own;
     config.strict_source = group.strict_source;
     config.router_list = group.router_list;
     if (!group.password_file.empty()) {

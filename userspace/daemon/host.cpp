@@ -44,18 +44,38 @@ struct MessageFree {
     void operator()(nl_msg *message) const { nlmsg_free(message); }
 };
 
-// 1: on the link; 0: behind a router, or not at all.
-int take_route(nl_msg *message, void *on_link)
+struct Route {
+    unsigned char type = RTN_UNREACHABLE;
+    bool by_router = false;
+};
+
+int take_route(nl_msg *message, void *to)
 {
     auto *header = nlmsg_hdr(message);
-    if (header->nlmsg_type != RTM_NEWROUTE)
-        return NL_OK;
-    const auto *route = static_cast<const rtmsg *>(nlmsg_data(header));
-    *static_cast<bool *>(on_link) =
-        route->rtm_type == RTN_UNICAST &&
-        nlmsg_find_attr(header, sizeof(rtmsg), RTA_GATEWAY) == nullptr &&
-        nlmsg_find_attr(header, sizeof(rtmsg), RTA_VIA) == nullptr;
+    if (header->nlmsg_type == RTM_NEWROUTE)
+        *static_cast<Route *>(to) = {
+            static_cast<const rtmsg *>(nlmsg_data(header))->rtm_type,
+            nlmsg_find_attr(header, sizeof(rtmsg), RTA_GATEWAY) != nullptr ||
+                nlmsg_find_attr(header, sizeof(rtmsg), RTA_VIA) != nullptr};
     return NL_OK;
+}
+
+// How packets of this host get to the address; no route is an answer too.
+Route route_to(const Address &address)
+{
+    const std::unique_ptr<nl_sock, SocketFree> socket(nl_socket_alloc());
+    const std::unique_ptr<nl_msg, MessageFree> message(nlmsg_alloc_simple(RTM_GETROUTE, 0));
+    rtmsg request{};
+    request.rtm_family = address.is_ipv6() ? AF_INET6 : AF_INET;
+    request.rtm_dst_len = static_cast<unsigned char>(address.bits());
+    Route route;
+    if (!socket || !message || nlmsg_append(message.get(), &request, sizeof(request), 4) < 0 ||
+        nla_put(message.get(), RTA_DST, address.size(), address.data()) < 0 ||
+        nl_connect(socket.get(), NETLINK_ROUTE) < 0 ||
+        nl_socket_modify_cb(socket.get(), NL_CB_VALID, NL_CB_CUSTOM, &take_route, &route) < 0 ||
+        nl_send_auto(socket.get(), message.get()) < 0 || nl_recvmsgs_default(socket.get()) < 0)
+        return {};
+    return route;
 }
 
 } // namespace
@@ -81,21 +101,13 @@ std::optional<Address> default_router_id(bool ipv6)
 
 bool is_on_link(const Address &address)
 {
-    const std::unique_ptr<nl_sock, SocketFree> socket(nl_socket_alloc());
-    const std::unique_ptr<nl_msg, MessageFree> message(nlmsg_alloc_simple(RTM_GETROUTE, 0));
-    rtmsg route{};
-    route.rtm_family = address.is_ipv6() ? AF_INET6 : AF_INET;
-    route.rtm_dst_len = static_cast<unsigned char>(address.bits());
-    bool on_link = false;
-    if (!socket || !message || nlmsg_append(message.get(), &route, sizeof(route), 4) < 0 ||
-        nla_put(message.get(), RTA_DST, address.size(), address.data()) < 0 ||
-        nl_connect(socket.get(), NETLINK_ROUTE) < 0 ||
-        nl_socket_modify_cb(socket.get(), NL_CB_VALID, NL_CB_CUSTOM, &take_route, &on_link) < 0)
-        return false;
-    // No route is an answer too: then it is not.
-    if (nl_send_auto(socket.get(), message.get()) < 0 || nl_recvmsgs_default(socket.get()) < 0)
-        return false;
-    return on_link;
+    const auto route = route_to(address);
+    return route.type == RTN_UNICAST && !route.by_router;
+}
+
+bool is_own(const Address &address)
+{
+    return route_to(address).type == RTN_LOCAL;
 }
 
 Status drop_privileges()

@@ -16,6 +16,9 @@ std::optional<Address> default_router_id(bool ipv6);
 // Whether the routing table reaches the address without a router in between.
 bool is_on_link(const Address &address);
 
+// Whether the address is one of this host's own.
+bool is_own(const Address &address);
+
 // Gives up every capability but CAP_NET_ADMIN, for good.
 Status drop_privileges();
 

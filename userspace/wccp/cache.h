@@ -85,6 +85,7 @@ public:
     void clear_counters() { counters_ = {}; }
     [[nodiscard]] const CacheConfig &config() const { return config_; }
     [[nodiscard]] std::vector<Path> paths() const;
+    [[nodiscard]] CachePhase phase() const { return phase_; }
 
 private:
     // An address that HERE_I_AM goes to.

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -38,10 +39,12 @@ struct CacheConfig {
     std::vector<Address> routers;         // spoken to by unicast
     std::optional<Address> group_address; // and by multicast
     bool learn_routers = true;            // also those that routers' views tell of
-    bool strict_source = true;            // routers answer from the address they are spoken to at
-    std::vector<Prefix> router_list;      // whose messages are looked at; empty: everybody's
-    std::string password;                 // empty: no MD5; more than 8 octets do not count
-    std::uint8_t max_minor = 1;           // 0: version 2.00 only, which IPv6 cannot have
+    // Whether an address is this host's own: its router is not learned. None: no other is.
+    std::function<bool(const Address &)> is_own;
+    bool strict_source = true;       // routers answer from the address they are spoken to at
+    std::vector<Prefix> router_list; // whose messages are looked at; empty: everybody's
+    std::string password;            // empty: no MD5; more than 8 octets do not count
+    std::uint8_t max_minor = 1;      // 0: version 2.00 only, which IPv6 cannot have
 
     // In order of preference; the first one is taken that every router offers.
     std::vector<Transport> forwarding{Transport::gre, Transport::l2};

@@ -216,7 +216,8 @@ void CacheGroup::learn(const Address &id, const Router &router, CacheOutput &out
         if (!other.is_host() || other.is_ipv6() != config_.is_ipv6() || other == config_.address ||
             routers_.contains(other) || targets_.contains(other) ||
             targets_.size() >= max_routers ||
-            (!config_.router_list.empty() && !contains(config_.router_list, other)))
+            (!config_.router_list.empty() && !contains(config_.router_list, other)) ||
+            (config_.is_own && config_.is_own(other)))
             continue;
         Target target;
         target.learned = true;
