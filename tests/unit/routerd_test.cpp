@@ -164,3 +164,24 @@ TEST_CASE("where a flow goes, and why", "[wccp][routerd]")
     CHECK(json["cache"] == "10.0.0.1");
     CHECK(json["value"] == 5); // port bit 0, address bits 1 and 2
 }
+
+TEST_CASE("who leaves keeps its connections, but is no member for the next daemon",
+          "[wccp][routerd]")
+{
+    const auto hash = hashed();
+    const RedirectMember gone{address("10.0.0.9"), Forward::l2, Forward::gre};
+    const auto form = to_kernel(web, false, hash, {gone});
+    REQUIRE(form);
+    REQUIRE(form->members.size() == 3);
+    CHECK(form->members[2] == gone);
+    CHECK(form->buckets == to_kernel(web, false, hash)->buckets);
+    CHECK(from_kernel(*form) == hash);
+    const auto mask = masked(address("10.0.0.1"));
+    CHECK(from_kernel(*to_kernel({true, 80}, false, mask, {gone})) == mask);
+    // Before anything is dealt all are members.
+    auto fresh = hash;
+    fresh.buckets.fill(WLB_WCCP_BUCKET_NONE);
+    CHECK(from_kernel(*to_kernel(web, false, fresh)) == fresh);
+    const std::vector<RedirectMember> many(40, gone);
+    CHECK(to_kernel(web, false, hash, many)->members.size() == WLB_MAX_CACHES);
+}

@@ -68,7 +68,8 @@ void Daemon::add_new(const Configs &configs)
     for (const auto &[id, config] : configs) {
         const auto &[written, protocol] = config;
         const auto seed = static_cast<std::uint64_t>(random_()) << 32 | random_();
-        groups_.try_emplace(id, Group{written, wccp::RouterGroup(protocol, seed), {}, false});
+        groups_.try_emplace(id,
+                            Group{written, wccp::RouterGroup(protocol, seed), {}, false, {}, {}});
     }
 }
 
@@ -254,6 +255,7 @@ void Daemon::take(bool ipv6, const wccp::Datagram &datagram)
 void Daemon::deliver(const GroupId &id, Group &group, const wccp::Output &output)
 {
     // First the table: who is told that it counts must find it so.
+    note_leaving(group, output);
     if (output.assignment)
         tell_kernel(id, group);
     for (const auto &datagram : output.datagrams)
@@ -267,23 +269,62 @@ void Daemon::deliver(const GroupId &id, Group &group, const wccp::Output &output
         notify_status();
 }
 
+void Daemon::note_sent(const GroupId &id, const Status &status)
+{
+    if (!status)
+        spdlog::debug("group {}: {}", id.text(), status.error().message);
+}
+
 void Daemon::send(const GroupId &id, const Group &group, const wccp::Outgoing &datagram)
 {
     auto &socket = sockets_[id.ipv6];
-    std::vector<std::string> interfaces{""};
-    if (datagram.multicast)
-        interfaces = group.config.group_listen;
-    for (const auto &interface : interfaces)
-        if (const auto status = socket->send(datagram, interface); !status)
-            spdlog::debug("group {}: {}", id.text(), status.error().message);
+    if (!datagram.multicast) {
+        note_sent(id, socket->send(datagram, ""));
+        return;
+    }
+    auto own = datagram;
+    // Where no source is configured redirected packets leave from their interface's address.
+    // Caches that were not told of it must learn it from what they hear.
+    const auto is_configured = [&](const Address &source) { return source.is_ipv6() == id.ipv6; };
+    if (std::none_of(group.config.source.begin(), group.config.source.end(), is_configured))
+        own.from = Address();
+    for (const auto &interface : group.config.group_listen)
+        note_sent(id, socket->send(own, interface));
+}
+
+// A cache that says SHUTDOWN ends what it has begun, if the group drains.
+void Daemon::note_leaving(Group &group, const wccp::Output &output) const
+{
+    for (const auto &event : output.events) {
+        if (event.kind != wccp::EventKind::shutdown || group.config.drain.count() == 0)
+            continue;
+        for (const auto &member : group.told)
+            if (member.address == event.cache)
+                group.leaving[event.cache] = {
+                    member, now() + std::chrono::duration_cast<wccp::Time>(group.config.drain)};
+    }
+}
+
+std::vector<RedirectMember> Daemon::leaving(Group &group) const
+{
+    const auto &members = group.protocol.assignment().members;
+    std::vector<RedirectMember> result;
+    std::erase_if(group.leaving, [&](const auto &entry) {
+        const auto is_back = [&](const auto &member) { return member.address == entry.first; };
+        return entry.second.second <= now() || std::any_of(members.begin(), members.end(), is_back);
+    });
+    for (const auto &[address, entry] : group.leaving)
+        result.push_back(entry.first);
+    return result;
 }
 
 void Daemon::tell_kernel(const GroupId &id, Group &group)
 {
-    const auto form = to_kernel(id.service, id.ipv6, group.protocol.assignment());
+    const auto form = to_kernel(id.service, id.ipv6, group.protocol.assignment(), leaving(group));
     const auto status = form ? kernel_->set_assignment(*form)
                              : kernel_->clear_assignment(id.service.text(), id.ipv6);
     group.pending = !status;
+    group.told = form ? form->members : std::vector<RedirectMember>();
     if (status)
         return;
     spdlog::error("group {}: the kernel does not take its assignment: {}", id.text(),

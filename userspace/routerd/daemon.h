@@ -37,7 +37,10 @@ private:
         CacheGroup config;
         wccp::RouterGroup protocol;
         std::vector<std::pair<Address, std::string>> joined; // multicast
-        bool pending = false; // the kernel does not have its assignment yet
+        bool pending = false;             // the kernel does not have its assignment yet
+        std::vector<RedirectMember> told; // that the kernel has
+        // Caches that have said that they leave, and until when they keep connections.
+        std::map<Address, std::pair<RedirectMember, wccp::Time>> leaving;
     };
     using Configs = std::map<GroupId, std::pair<CacheGroup, wccp::GroupConfig>>;
 
@@ -50,7 +53,10 @@ private:
     void listen(bool ipv6);
     void take(bool ipv6, const wccp::Datagram &datagram);
     void deliver(const GroupId &id, Group &group, const wccp::Output &output);
+    static void note_sent(const GroupId &id, const Status &status);
     void send(const GroupId &id, const Group &group, const wccp::Outgoing &datagram);
+    void note_leaving(Group &group, const wccp::Output &output) const;
+    [[nodiscard]] std::vector<RedirectMember> leaving(Group &group) const;
     void tell_kernel(const GroupId &id, Group &group);
     void try_kernel_again();
     void wait();

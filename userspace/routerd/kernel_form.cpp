@@ -65,8 +65,9 @@ bool read_state(const std::vector<std::uint8_t> &state, wccp::Assignment &to)
         to.timers.timeout_scale = json.at("timeout-scale");
         to.timers.assign_scale = json.at("assign-scale");
         const auto &weights = json.at("weights");
-        if (weights.size() != to.members.size())
+        if (weights.size() > to.members.size())
             return false;
+        to.members.resize(weights.size()); // who was leaving comes last
         for (std::size_t i = 0; i < weights.size(); ++i)
             to.members[i].weight = weights[i];
         for (const auto &router : json.at("routers")) {
@@ -149,7 +150,8 @@ RedirectGroups to_kernel(const CacheRouter &router)
 }
 
 std::optional<RedirectAssignment> to_kernel(const ServiceId &service, bool ipv6,
-                                            const wccp::Assignment &assignment)
+                                            const wccp::Assignment &assignment,
+                                            const std::vector<RedirectMember> &leaving)
 {
     const auto means = wccp::effective(assignment.service);
     if (!means || assignment.members.empty())
@@ -164,6 +166,9 @@ std::optional<RedirectAssignment> to_kernel(const ServiceId &service, bool ipv6,
     for (const auto &member : assignment.members)
         result.members.push_back(
             {member.address, forward_of(member.forwarding), forward_of(member.packet_return)});
+    for (const auto &member : leaving)
+        if (result.members.size() < WLB_MAX_CACHES)
+            result.members.push_back(member);
     if (assignment.method == wccp::Method::hash)
         result.buckets = assignment.buckets;
     for (const auto &set : assignment.sets)

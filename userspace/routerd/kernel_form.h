@@ -14,10 +14,13 @@ RedirectGroups to_kernel(const CacheRouter &router);
 
 // `service` names the kernel's group. Without members, or before the service is known, there
 // is nothing to redirect and no form for it.
+// `leaving`: caches that get nothing new, but keep the connections that drain.
 std::optional<RedirectAssignment> to_kernel(const ServiceId &service, bool ipv6,
-                                            const wccp::Assignment &assignment);
+                                            const wccp::Assignment &assignment,
+                                            const std::vector<RedirectMember> &leaving = {});
 
-// What an earlier process has left. None if its state is not of this version.
+// What an earlier process has left, without who was leaving. None if its state is not of
+// this version.
 std::optional<wccp::Assignment> from_kernel(const RedirectAssignment &assignment);
 
 } // namespace wlb::routerd
