@@ -11,7 +11,7 @@ PREFIX  ?= /usr/local
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
-all: kmod userspace ## build the module for the running kernel, wlbctl and wlb-routerd
+all: kmod userspace ## build the module for the running kernel, wlbctl, wlb-routerd and wlb-cached
 
 deps: ## install what build, demo and check need (as root)
 	scripts/deps.sh
@@ -19,13 +19,13 @@ deps: ## install what build, demo and check need (as root)
 kmod: ## build the module for KVER
 	scripts/build-kmod.sh $(KVER)
 
-userspace: ## build wlbctl and wlb-routerd
+userspace: ## build wlbctl, wlb-routerd and wlb-cached
 	$(MAKE) -C userspace all
 
 demo: deps ## a client's pages served by the nearest replica, in a test machine
 	scripts/demo.sh
 
-demo-wccp: deps ## pages by way of WCCP caches, one of which dies and comes back, likewise
+demo-wccp: deps ## pages by way of two routers and three proxies that die and come back, likewise
 	scripts/demo.sh wccp
 
 check: deps ## all tests; ends with one line of counts
@@ -59,10 +59,13 @@ install: all ## install module, wlbctl, man pages, example configuration
 		$(DESTDIR)/lib/modules/$(KVER)/extra/wlb.ko
 	install -D -m 755 build/userspace/wlbctl $(DESTDIR)$(PREFIX)/sbin/wlbctl
 	install -D -m 755 build/userspace/wlb-routerd $(DESTDIR)$(PREFIX)/sbin/wlb-routerd
+	install -D -m 755 build/userspace/wlb-cached $(DESTDIR)$(PREFIX)/sbin/wlb-cached
 	install -D -m 644 docs/wlbctl.8 \
 		$(DESTDIR)$(PREFIX)/share/man/man8/wlbctl.8
 	install -D -m 644 docs/wlb-routerd.8 \
 		$(DESTDIR)$(PREFIX)/share/man/man8/wlb-routerd.8
+	install -D -m 644 docs/wlb-cached.8 \
+		$(DESTDIR)$(PREFIX)/share/man/man8/wlb-cached.8
 	install -D -m 644 docs/wlb.toml.5 \
 		$(DESTDIR)$(PREFIX)/share/man/man5/wlb.toml.5
 	install -D -m 644 packaging/completion/wlbctl \
@@ -77,7 +80,9 @@ uninstall: ## take away what install has put there, but no configuration
 	$(RM) $(DESTDIR)/lib/modules/$(KVER)/extra/wlb.ko \
 		$(DESTDIR)$(PREFIX)/sbin/wlbctl \
 		$(DESTDIR)$(PREFIX)/sbin/wlb-routerd \
+		$(DESTDIR)$(PREFIX)/sbin/wlb-cached \
 		$(DESTDIR)$(PREFIX)/share/man/man8/wlb-routerd.8 \
+		$(DESTDIR)$(PREFIX)/share/man/man8/wlb-cached.8 \
 		$(DESTDIR)$(PREFIX)/share/man/man8/wlbctl.8 \
 		$(DESTDIR)$(PREFIX)/share/man/man5/wlb.toml.5 \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/wlbctl \

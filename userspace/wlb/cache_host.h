@@ -150,7 +150,7 @@ struct Membership {
     bool operator==(const Membership &) const = default;
 };
 
-// While any of them is passed, some of the new connections are returned.
+// Near any of them some of the new connections are returned, at it all.
 struct Overload {
     std::optional<std::int64_t> connections; // TCP sockets in use in this namespace
     std::optional<double> load;              // average of one minute

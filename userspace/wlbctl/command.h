@@ -12,6 +12,7 @@
 #include "wlb/daemon_client.h"
 #include "wlb/kernel.h"
 #include "wlb/output.h"
+#include "wlbctl/run.h"
 
 namespace wlb::cli {
 
@@ -31,6 +32,7 @@ struct Context {
     std::string netns;
     std::istream &in = std::cin;
     Ask ask = &ask_daemon;
+    std::function<Result<std::string>(const Words &words)> run_program = &cli::run_program;
 
     [[nodiscard]] Result<std::unique_ptr<Kernel>> connect() const { return connect_to(netns); }
     void write(const Json &json_value) const;
@@ -53,6 +55,7 @@ const std::vector<Command> &race_commands();
 const std::vector<Command> &stats_commands();
 const std::vector<Command> &wccp_commands();
 const std::vector<Command> &bypass_commands();
+const std::vector<Command> &cache_commands();
 const std::vector<Command> &file_commands();
 
 // Writes the message and returns the exit status to leave with.

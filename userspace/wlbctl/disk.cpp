@@ -11,6 +11,8 @@
 #include <memory>
 #include <vector>
 
+#include "wlb/toml_reader.h"
+
 namespace wlb::cli {
 
 namespace {
@@ -41,6 +43,29 @@ Result<std::string> read_file(const std::string &path)
         if (size < block.size())
             return text;
     }
+}
+
+std::optional<Config> load_config(Context &context, const std::string &path)
+{
+    const auto text = read_file(path);
+    if (!text) {
+        refuse(context, text.error());
+        return std::nullopt;
+    }
+    auto parsed = parse_config(*text);
+    if (parsed.errors.empty())
+        return std::move(parsed.config);
+    auto array = Json::array();
+    for (const auto &error : parsed.errors) {
+        array.push_back(
+            {{"line", error.line}, {"column", error.column}, {"message", error.message}});
+        if (!context.json)
+            context.err << path << ":" << error.line << ":" << error.column << ": " << error.message
+                        << "\n";
+    }
+    if (context.json)
+        context.write({{"errors", array}});
+    return std::nullopt;
 }
 
 Status write_file(const std::string &path, const std::string &text, mode_t mode)

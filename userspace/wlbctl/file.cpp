@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "wlb/diff.h"
-#include "wlb/toml_reader.h"
 #include "wlb/toml_writer.h"
 #include "wlbctl/disk.h"
 #include "wlbctl/objects.h"
@@ -14,35 +13,9 @@ namespace wlb::cli {
 
 namespace {
 
-constexpr const char *default_file = "/etc/wlb/wlb.toml";
-
-// The configuration, or the exit status after every error was shown.
-std::optional<Config> load(Context &context, const std::string &path)
-{
-    const auto text = read_file(path);
-    if (!text) {
-        refuse(context, text.error());
-        return std::nullopt;
-    }
-    auto parsed = parse_config(*text);
-    if (parsed.errors.empty())
-        return std::move(parsed.config);
-    auto array = Json::array();
-    for (const auto &error : parsed.errors) {
-        array.push_back(
-            {{"line", error.line}, {"column", error.column}, {"message", error.message}});
-        if (!context.json)
-            context.err << path << ":" << error.line << ":" << error.column << ": " << error.message
-                        << "\n";
-    }
-    if (context.json)
-        context.write({{"errors", array}});
-    return std::nullopt;
-}
-
 std::string file_of(const Options &options)
 {
-    return options.has("FILE") ? options.text("FILE") : default_file;
+    return options.has("FILE") ? options.text("FILE") : config_path;
 }
 
 int check(Context &context, const Command &command, const Args &args)
@@ -51,7 +24,7 @@ int check(Context &context, const Command &command, const Args &args)
     options.word("FILE", false);
     if (!options.parse(args))
         return options.status();
-    if (!load(context, file_of(options)))
+    if (!load_config(context, file_of(options)))
         return refused;
     if (context.json)
         context.write({{"errors", Json::array()}});
@@ -64,7 +37,7 @@ int apply(Context &context, const Command &command, const Args &args)
     options.word("FILE", false).flag("dry-run", "show the difference, change nothing");
     if (!options.parse(args))
         return options.status();
-    const auto wanted = load(context, file_of(options));
+    const auto wanted = load_config(context, file_of(options));
     if (!wanted)
         return refused;
 

@@ -4,73 +4,13 @@
 #include <algorithm>
 #include <charconv>
 #include <iomanip>
-#include <map>
 #include <sstream>
-#include <vector>
 
-#include "wlb/address.h"
+#include "wlbctl/json_text.h"
 
 namespace wlb::cli {
 
 namespace {
-
-constexpr int label_width = 28;
-
-std::string text(const Json &value)
-{
-    if (value.is_null())
-        return "none";
-    if (value.is_string())
-        return value.get<std::string>().empty() ? "none" : value.get<std::string>();
-    if (value.is_boolean())
-        return value.get<bool>() ? "yes" : "no";
-    if (value.is_array()) {
-        std::vector<std::string> items;
-        for (const auto &item : value)
-            items.push_back(text(item));
-        return items.empty() ? "none" : join(items, ", ");
-    }
-    return value.dump();
-}
-
-std::string title(const Json &group)
-{
-    return text(group.at("group")) + " " + text(group.at("family"));
-}
-
-void line(std::ostream &out, int indent, const std::string &label, const std::string &value)
-{
-    out << std::string(static_cast<std::size_t>(indent), ' ') << std::left
-        << std::setw(label_width - indent) << label + ":" << value << "\n";
-}
-
-void line(std::ostream &out, int indent, const std::string &label, const Json &group,
-          const char *key)
-{
-    line(out, indent, label, text(group.at(key)));
-}
-
-std::string clock(double seconds)
-{
-    const auto whole = static_cast<long>(seconds);
-    std::ostringstream out;
-    out << std::setfill('0') << std::setw(2) << whole / 3600 << ":" << std::setw(2)
-        << whole / 60 % 60 << ":" << std::setw(2) << whole % 60;
-    return out.str();
-}
-
-std::string fixed(double number, int digits)
-{
-    std::ostringstream out;
-    out << std::fixed << std::setprecision(digits) << number;
-    return out.str();
-}
-
-std::string number(const Json &object, const char *key)
-{
-    const auto found = object.find(key);
-    return found == object.end() ? "0" : text(*found);
-}
 
 std::string state(const Json &cache)
 {
@@ -162,7 +102,7 @@ void write_clients(std::ostream &out, const Json &group)
             line(out, 4, "Initial hash info", cache, "initial");
             line(out, 4, "Assigned hash info", cache, "assigned");
         }
-        line(out, 4, "Connect time", clock(cache.at("connected").get<double>()));
+        line(out, 4, "Connect time", clock_text(cache.at("connected").get<double>()));
         line(out, 4, "Packets redirected",
              number(cache, "packets") + " (" + number(cache, "bytes") + " bytes)");
         line(out, 4, "Packets returned", number(cache, "returned"));
