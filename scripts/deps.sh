@@ -30,7 +30,7 @@ packages=(
 	# test machines
 	qemu-system-x86 busybox-static cpio
 	# scenarios
-	conntrack curl ethtool iperf3 iproute2 iputils-ping nftables nginx-light openssl procps
+	conntrack curl ethtool haproxy iperf3 iproute2 iputils-ping nftables nginx-light openssl procps
 	squid tcpdump tshark python3-pytest python3-scapy
 )
 

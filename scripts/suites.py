@@ -21,7 +21,7 @@ CACHE = pathlib.Path(os.environ.get("WLB_CACHE", "/var/cache/wlb"))
 COMMANDS = """make gcc g++ clang++ clang-format clang-tidy sparse shellcheck perl pkg-config
     flake8 flex bison ccache
     modprobe depmod qemu-system-x86_64 busybox cpio xz ip tc ss ping curl nginx openssl tcpdump
-    tshark nft ethtool iperf3 conntrack squid""".split()
+    tshark nft ethtool iperf3 conntrack squid haproxy""".split()
 
 
 # What checkpatch.pl asks for and we do otherwise, and why.

@@ -32,6 +32,7 @@ http {{
         {listen}
         add_header X-Who {name};
         location = /10M {{ alias {root}/10M; }}
+        {extra}
         location / {{ return 200 "{name}\\n"; }}
     }}
 }}
@@ -66,8 +67,9 @@ def _listens(host, port):
             return False
 
 
-def serve(host, https=False):
-    """Starts nginx on port 80 (and 443) of a host; returns when it listens."""
+def serve(host, https=False, extra=""):
+    """Starts nginx on port 80 (and 443) of a host; returns when it listens. extra: more of the
+    server's configuration."""
     big_file()
     where = ROOT / host.name
     shutil.rmtree(where, ignore_errors=True)
@@ -77,7 +79,8 @@ def serve(host, https=False):
         listen += (" listen 443 ssl; listen [::]:443 ssl ipv6only=on;"
                    f" ssl_certificate {_certificate()}; ssl_certificate_key {ROOT}/key.pem;")
     config = where / "nginx.conf"
-    config.write_text(_CONFIG.format(dir=where, listen=listen, name=host.name, root=ROOT))
+    config.write_text(_CONFIG.format(dir=where, listen=listen, name=host.name, root=ROOT,
+                                     extra=extra))
     child = host.spawn("nginx", "-p", where, "-e", where / "error.log", "-c", config)
 
     def up():
