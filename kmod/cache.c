@@ -14,6 +14,7 @@
 #include <net/tcp.h>
 
 #include "cache.h"
+#include "process.h"
 #include "redirect.h"
 #include "tunnel.h"
 
@@ -22,6 +23,7 @@ struct wlb_visit {
 	const struct wlb_door *door;
 	struct wlb_redirect_hdr header;
 	struct wlb_passer p;
+	const struct nf_hook_state *state;
 };
 
 /* The group that the redirect header names, else any of the router's. */
@@ -54,12 +56,6 @@ bool wlb_cache_knows(struct wlb_net *wn, const union wlb_addr *src, bool v6)
 	return false;
 }
 
-static bool wlb_is_opening(const struct wlb_passer *p)
-{
-	return (p->tcp_flags & (WLB_TCP_SYN | WLB_TCP_ACK | WLB_TCP_RST |
-				WLB_TCP_FIN)) == WLB_TCP_SYN;
-}
-
 /* A connection of the packet's own addresses, as TPROXY makes them. */
 static bool wlb_has_socket(struct net *net, const struct wlb_passer *p, int dif)
 {
@@ -78,7 +74,7 @@ static bool wlb_has_socket(struct net *net, const struct wlb_passer *p, int dif)
 	if (!sk)
 		return false;
 	/* a SYN may take the place of one that is over */
-	live = sk->sk_state != TCP_TIME_WAIT || !wlb_is_opening(p);
+	live = sk->sk_state != TCP_TIME_WAIT || !wlb_passer_opens(p);
 	sock_gen_put(sk);
 	return live;
 }
@@ -107,7 +103,7 @@ static bool wlb_has_entry(struct net *net, const struct wlb_passer *p)
 	if (!h)
 		return false;
 	ct = nf_ct_tuplehash_to_ctrack(h);
-	live = !wlb_is_opening(p) ||
+	live = !wlb_passer_opens(p) ||
 	       READ_ONCE(ct->proto.tcp.state) <= TCP_CONNTRACK_ESTABLISHED;
 	nf_ct_put(ct);
 	return live;
@@ -211,7 +207,7 @@ static int wlb_cache_refuse(struct wlb_net *wn, struct sk_buff *skb,
 
 	if (tcp && wlb_is_connected(wn->net, skb, cache, p))
 		return WLB_NO_STAT;
-	if (tcp && !wlb_is_opening(p))
+	if (tcp && !wlb_passer_opens(p))
 		return wlb_has_cookies(wn->net, skb, cache, p) ?
 		       WLB_NO_STAT : WLB_STAT_cache_strange;
 	if (wlb_rules_permit(&cache->rules, p, false))
@@ -293,6 +289,7 @@ static unsigned int wlb_cache_return(struct wlb_net *wn, struct sk_buff *skb,
 		wlb_count(wn, WLB_STAT_cache_kept);
 		return NF_ACCEPT;
 	}
+	wlb_process_returned(wn, skb, &v->p, v->state);
 	this_cpu_inc(seat->member->stats->packets);
 	this_cpu_add(seat->member->stats->bytes, skb->len);
 	wlb_count(wn, stat);
@@ -329,10 +326,13 @@ static unsigned int wlb_cache_decide(struct wlb_net *wn, struct sk_buff *skb,
 
 static unsigned int wlb_cache_gre_in(struct wlb_net *wn, struct sk_buff *skb,
 				     const struct wlb_cache *cache,
+				     const struct nf_hook_state *state,
 				     unsigned int off, bool v6)
 {
 	u8 tos = v6 ? ipv6_get_dsfield(ipv6_hdr(skb)) : ip_hdr(skb)->tos;
-	struct wlb_visit v = { .header.flags = WLB_REDIRECT_NULL };
+	struct wlb_visit v = {
+		.header.flags = WLB_REDIRECT_NULL, .state = state,
+	};
 	union wlb_addr src = {};
 	u8 buf[WLB_REDIRECT_LEN];
 	const u8 *data;
@@ -361,9 +361,12 @@ static unsigned int wlb_cache_gre_in(struct wlb_net *wn, struct sk_buff *skb,
 }
 
 static unsigned int wlb_cache_l2_in(struct wlb_net *wn, struct sk_buff *skb,
-				    const struct wlb_cache *cache, bool v6)
+				    const struct wlb_cache *cache,
+				    const struct nf_hook_state *state, bool v6)
 {
-	struct wlb_visit v = { .header.flags = WLB_REDIRECT_NULL };
+	struct wlb_visit v = {
+		.header.flags = WLB_REDIRECT_NULL, .state = state,
+	};
 	unsigned int i;
 
 	for (i = 0; i < cache->n_doors && !v.door; i++) {
@@ -378,6 +381,7 @@ static unsigned int wlb_cache_l2_in(struct wlb_net *wn, struct sk_buff *skb,
 
 static __always_inline unsigned int wlb_cache_in(struct wlb_net *wn,
 						 struct sk_buff *skb,
+						 const struct nf_hook_state *state,
 						 const bool v6)
 {
 	const struct wlb_cache *cache = rcu_dereference(wn->cache);
@@ -397,19 +401,20 @@ static __always_inline unsigned int wlb_cache_in(struct wlb_net *wn,
 	else
 		dst.v4 = ip_hdr(skb)->daddr;
 	if (wlb_is_far(wn->net, skb->dev, &dst, v6))
-		return cache->l2 ? wlb_cache_l2_in(wn, skb, cache, v6) :
+		return cache->l2 ? wlb_cache_l2_in(wn, skb, cache, state, v6) :
 				   NF_ACCEPT;
-	return gre ? wlb_cache_gre_in(wn, skb, cache, off, v6) : NF_ACCEPT;
+	return gre ? wlb_cache_gre_in(wn, skb, cache, state, off, v6) :
+		     NF_ACCEPT;
 }
 
 unsigned int wlb_cache_in4(void *priv, struct sk_buff *skb,
 			   const struct nf_hook_state *state)
 {
-	return wlb_cache_in(priv, skb, false);
+	return wlb_cache_in(priv, skb, state, false);
 }
 
 unsigned int wlb_cache_in6(void *priv, struct sk_buff *skb,
 			   const struct nf_hook_state *state)
 {
-	return wlb_cache_in(priv, skb, true);
+	return wlb_cache_in(priv, skb, state, true);
 }

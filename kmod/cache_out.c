@@ -188,12 +188,15 @@ static unsigned int wlb_cache_gre(struct wlb_net *wn, struct sk_buff *skb,
 	}
 	skb_dst_drop(skb);
 	skb_dst_set(skb, dst);
-	if (routed)
+	if (routed) {
 		skb->dev = dst->dev;
-	else if (v6)
+		/* from here on it has come in nowhere */
+		skb->skb_iif = 0;
+	} else if (v6) {
 		memset(IP6CB(skb), 0, sizeof(*IP6CB(skb)));
-	else
+	} else {
 		memset(IPCB(skb), 0, sizeof(*IPCB(skb)));
+	}
 	wlb_cache_clear(skb, v6);
 	if (wlb_tunnel_push(skb, &tunnel, tos))
 		goto failed;
@@ -234,6 +237,7 @@ static unsigned int wlb_cache_l2(struct wlb_net *wn, struct sk_buff *skb,
 	/* the route's next hop is the cache */
 	if (routed) {
 		skb->dev = dst->dev;
+		wlb_settle(skb, WLB_SENT);
 		return NF_ACCEPT;
 	}
 	skb_forward_csum(skb);
@@ -241,7 +245,7 @@ static unsigned int wlb_cache_l2(struct wlb_net *wn, struct sk_buff *skb,
 	skb_clear_tstamp(skb);
 	skb_orphan(skb);
 	if (cut) {
-		wlb_settle(skb);
+		wlb_settle(skb, WLB_SENT);
 		dst_output(wn->net, NULL, skb);
 		return NF_STOLEN;
 	}

@@ -10,6 +10,7 @@
 #include "hint.h"
 #include "hold.h"
 #include "path.h"
+#include "process.h"
 #include "race.h"
 #include "reply.h"
 
@@ -234,7 +235,7 @@ static int wlb_conf_set(struct sk_buff *skb, struct genl_info *info)
 	if (err) {
 		NL_SET_ERR_MSG(info->extack, "hooks cannot be registered");
 		wlb_hooks_update(wn, wlb_conf_roles(wn) |
-				     (wn->hooked & WLB_ROLE_CACHE_ROUTER));
+				     (wn->hooked & ~WLB_ROLE_ALL));
 		goto free;
 	}
 	if (roles & WLB_ROLE_CLIENT_GATEWAY)
@@ -582,6 +583,18 @@ static const struct genl_ops wlb_genl_ops[] = {
 		.cmd = WLB_CMD_BYPASS_GET,
 		.flags = GENL_UNS_ADMIN_PERM,
 		.dumpit = wlb_bypass_get,
+		.policy = wlb_empty_policy,
+		.maxattr = WLB_A_MAX,
+	}, {
+		.cmd = WLB_CMD_PROCESS_SET,
+		.flags = GENL_UNS_ADMIN_PERM,
+		.doit = wlb_process_set,
+		.policy = wlb_process_set_policy,
+		.maxattr = WLB_A_MAX,
+	}, {
+		.cmd = WLB_CMD_PROCESS_GET,
+		.flags = GENL_UNS_ADMIN_PERM,
+		.dumpit = wlb_process_get,
 		.policy = wlb_empty_policy,
 		.maxattr = WLB_A_MAX,
 	},

@@ -145,6 +145,28 @@ static int wlb_nla_interfaces(struct wlb_groups *groups,
 	return 0;
 }
 
+int wlb_nla_ends(const struct nlattr *src, const struct nlattr *dst,
+		 const struct nlattr *nest, struct wlb_ends *ends,
+		 struct netlink_ext_ack *extack)
+{
+	int err = 0;
+
+	ends->has_src = src;
+	ends->has_dst = dst;
+	if (src)
+		err = wlb_nla_prefix(src, &ends->src, extack);
+	if (!err && dst)
+		err = wlb_nla_prefix(dst, &ends->dst, extack);
+	if (err)
+		return err;
+	if (src && dst && ends->src.v6 != ends->dst.v6) {
+		NL_SET_ERR_MSG_ATTR(extack, nest,
+				    "rule: prefixes of one address family");
+		return -EINVAL;
+	}
+	return 0;
+}
+
 static int wlb_nla_rule(const struct nlattr *attr, struct wlb_rule *rule,
 			struct netlink_ext_ack *extack)
 {
@@ -156,25 +178,8 @@ static int wlb_nla_rule(const struct nlattr *attr, struct wlb_rule *rule,
 	if (err)
 		return err;
 	rule->deny = nla_get_flag(tb[WLB_RULE_A_DENY]);
-	rule->has_src = tb[WLB_RULE_A_SOURCE];
-	rule->has_dst = tb[WLB_RULE_A_DESTINATION];
-	if (rule->has_src) {
-		err = wlb_nla_prefix(tb[WLB_RULE_A_SOURCE], &rule->src, extack);
-		if (err)
-			return err;
-	}
-	if (rule->has_dst) {
-		err = wlb_nla_prefix(tb[WLB_RULE_A_DESTINATION], &rule->dst,
-				     extack);
-		if (err)
-			return err;
-	}
-	if (rule->has_src && rule->has_dst && rule->src.v6 != rule->dst.v6) {
-		NL_SET_ERR_MSG_ATTR(extack, attr,
-				    "rule: prefixes of one address family");
-		return -EINVAL;
-	}
-	return 0;
+	return wlb_nla_ends(tb[WLB_RULE_A_SOURCE], tb[WLB_RULE_A_DESTINATION],
+			    attr, &rule->ends, extack);
 }
 
 int wlb_nla_rules(const struct nlattr *nest, int type, struct wlb_rules *rules,

@@ -101,10 +101,15 @@ struct wlb_group_state {
 	struct wlb_flights *flights[2];	/* made for the first drain */
 };
 
-struct wlb_rule {
-	bool deny;
+/* Prefixes of one family, or none of either end. */
+struct wlb_ends {
 	bool has_src, has_dst;
 	struct wlb_prefix src, dst;
+};
+
+struct wlb_rule {
+	bool deny;
+	struct wlb_ends ends;
 };
 
 /* The first that matches decides. */
@@ -189,6 +194,13 @@ void wlb_router_free_all(struct wlb_net *wn);
 
 extern const struct nla_policy wlb_group_set_policy[WLB_A_MAX + 1];
 extern const struct nla_policy wlb_assign_set_policy[WLB_A_MAX + 1];
+
+/* Of a rule @nest, either may be NULL; put as attributes of these types. */
+int wlb_nla_ends(const struct nlattr *src, const struct nlattr *dst,
+		 const struct nlattr *nest, struct wlb_ends *ends,
+		 struct netlink_ext_ack *extack);
+int wlb_put_ends(struct sk_buff *msg, int src_type, int dst_type,
+		 const struct wlb_ends *ends);
 
 int wlb_nla_rules(const struct nlattr *nest, int type, struct wlb_rules *rules,
 		  struct netlink_ext_ack *extack);

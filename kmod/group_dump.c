@@ -15,16 +15,23 @@ static int wlb_put_interfaces(struct sk_buff *msg, int type,
 	return 0;
 }
 
+int wlb_put_ends(struct sk_buff *msg, int src_type, int dst_type,
+		 const struct wlb_ends *ends)
+{
+	if ((ends->has_src && wlb_put_prefix(msg, src_type, &ends->src)) ||
+	    (ends->has_dst && wlb_put_prefix(msg, dst_type, &ends->dst)))
+		return -EMSGSIZE;
+	return 0;
+}
+
 static int wlb_put_rule(struct sk_buff *msg, int type,
 			const struct wlb_rule *rule)
 {
 	struct nlattr *nest = nla_nest_start(msg, type);
 
 	if (!nest || (rule->deny && nla_put_flag(msg, WLB_RULE_A_DENY)) ||
-	    (rule->has_src &&
-	     wlb_put_prefix(msg, WLB_RULE_A_SOURCE, &rule->src)) ||
-	    (rule->has_dst &&
-	     wlb_put_prefix(msg, WLB_RULE_A_DESTINATION, &rule->dst)))
+	    wlb_put_ends(msg, WLB_RULE_A_SOURCE, WLB_RULE_A_DESTINATION,
+			 &rule->ends))
 		return -EMSGSIZE;
 	nla_nest_end(msg, nest);
 	return 0;

@@ -51,10 +51,13 @@ static const struct {
 	/* what is returned is no flow of this host's; the rest is one from here on */
 	WLB_HOOK(WLB_ROLE_CACHE, wlb_cache_in, NF_INET_PRE_ROUTING,
 		 NF_IP_PRI_RAW - 1),
+	/* behind what sends packets to caches: those do not pass */
+	WLB_HOOK(WLB_ROLE_PROCESS, wlb_process_out, NF_INET_POST_ROUTING,
+		 NF_IP_PRI_CONNTRACK_HELPER + 2),
 };
 
 #define WLB_ROLE_HOOKED		(WLB_ROLE_ALL | WLB_ROLE_CACHE_ROUTER | \
-				 WLB_ROLE_CACHE)
+				 WLB_ROLE_CACHE | WLB_ROLE_PROCESS)
 
 static unsigned int wlb_hooks_of(struct wlb_net *wn, u32 role,
 				 struct nf_hook_ops *ops)

@@ -27,6 +27,7 @@ struct wlb_groups;
 struct wlb_router;
 struct wlb_cache;
 struct wlb_bypasses;
+struct wlb_process;
 
 struct wlb_stats {
 	unsigned long count[__WLB_STAT_MAX];
@@ -42,6 +43,7 @@ struct wlb_net {
 	struct wlb_rep __rcu *rep;
 	struct wlb_router __rcu *router;
 	struct wlb_cache __rcu *cache;
+	struct wlb_process __rcu *process;
 	/* made when its role is first switched on, kept until the end */
 	struct wlb_table *table;	/* client gateway: flows */
 	struct wlb_peers *peers;	/* client gateway: winners */
@@ -57,12 +59,13 @@ struct wlb_net {
 	const struct wlb_groups *groups;	/* of the cache router, under lock */
 	u32 router_generation;		/* of groups and assignments, under lock */
 	u32 cache_generation;		/* of the cache's host, under lock */
+	u32 process_generation;		/* of the rules for processing, under lock */
 	u16 member_id;			/* the latest given, under lock */
 	struct delayed_work lease;	/* of the cache router; the rest under lock */
 	unsigned long lease_end;	/* jiffies */
 	bool lease_ended;		/* since the groups were set */
 	u32 hooked;			/* WLB_ROLE_* whose hooks are registered */
-	struct nf_hook_ops ops[5][WLB_HOOKS_PER_ROLE];
+	struct nf_hook_ops ops[6][WLB_HOOKS_PER_ROLE];
 };
 
 extern unsigned int wlb_net_id;
@@ -140,6 +143,11 @@ unsigned int wlb_cache_in4(void *priv, struct sk_buff *skb,
 			   const struct nf_hook_state *state);
 unsigned int wlb_cache_in6(void *priv, struct sk_buff *skb,
 			   const struct nf_hook_state *state);
+
+unsigned int wlb_process_out4(void *priv, struct sk_buff *skb,
+			      const struct nf_hook_state *state);
+unsigned int wlb_process_out6(void *priv, struct sk_buff *skb,
+			      const struct nf_hook_state *state);
 
 int wlb_genl_init(void);
 void wlb_genl_exit(void);

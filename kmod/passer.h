@@ -71,22 +71,32 @@ static __always_inline bool wlb_passer_read(const struct sk_buff *skb,
 	       wlb_passer_ports(skb, ip_hdrlen(skb), p);
 }
 
+static inline bool wlb_ends_match(const struct wlb_ends *ends,
+				  const struct wlb_passer *p)
+{
+	return (!ends->has_src ||
+		wlb_prefix_match(&ends->src, &p->src, p->v6)) &&
+	       (!ends->has_dst ||
+		wlb_prefix_match(&ends->dst, &p->dst, p->v6));
+}
+
 /* What the first rule that matches says, which denies or permits; @none: there is no rule. */
 static inline bool wlb_rules_permit(const struct wlb_rules *rules,
 				    const struct wlb_passer *p, bool none)
 {
 	unsigned int i;
 
-	for (i = 0; i < rules->n; i++) {
-		const struct wlb_rule *rule = &rules->rule[i];
-
-		if ((!rule->has_src ||
-		     wlb_prefix_match(&rule->src, &p->src, p->v6)) &&
-		    (!rule->has_dst ||
-		     wlb_prefix_match(&rule->dst, &p->dst, p->v6)))
-			return !rule->deny;
-	}
+	for (i = 0; i < rules->n; i++)
+		if (wlb_ends_match(&rules->rule[i].ends, p))
+			return !rules->rule[i].deny;
 	return none && !rules->n;
+}
+
+/* Does it begin a connection? */
+static inline bool wlb_passer_opens(const struct wlb_passer *p)
+{
+	return (p->tcp_flags & (WLB_TCP_SYN | WLB_TCP_ACK | WLB_TCP_RST |
+				WLB_TCP_FIN)) == WLB_TCP_SYN;
 }
 
 #endif /* WLB_PASSER_H */

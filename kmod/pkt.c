@@ -4,6 +4,7 @@
 #include <net/tcp.h>
 
 #include "../include/wlb/csum.h"
+#include "../include/wlb/label.h"
 #include "pkt.h"
 
 const struct wlb_tag wlb_tag_never = { .state = WLB_TAG_NOT_PERMITTED };
@@ -94,34 +95,52 @@ int wlb_pkt_clamp_mss(struct sk_buff *skb, const struct wlb_pkt *p, u16 mss)
 	return 0;
 }
 
-int wlb_pkt_insert_tag(struct sk_buff *skb, const struct wlb_pkt *p,
-		       const struct wlb_tag *tag)
+int wlb_pkt_relabel(struct sk_buff *skb, const struct wlb_pkt *p, const u8 *data,
+		    unsigned int len)
+{
+	unsigned int hlen = wlb_pkt_hlen(p);
+	u8 old[WLB_TCP_HDR_MAX], *head, *th;
+	bool said;
+
+	head = wlb_pkt_writable(skb, p->off + hlen);
+	if (!head)
+		return -ENOMEM;
+	th = head + p->off;
+	memcpy(old, th, hlen);
+	said = wlb_labels_rewrite(th + WLB_TCP_HDR_LEN, hlen - WLB_TCP_HDR_LEN,
+				  data, len);
+	wlb_csum_apply(skb, p->v6, &((struct tcphdr *)th)->check, 0,
+		       wlb_csum_delta(old, th, hlen));
+	return said;
+}
+
+/* @option of @room bytes, words of it, right behind the fixed TCP header. */
+static int wlb_pkt_insert(struct sk_buff *skb, const struct wlb_pkt *p,
+			  const u8 *option, unsigned int room)
 {
 	unsigned int front = p->off + WLB_TCP_HDR_LEN;
-	u16 len = p->len + WLB_TAG_LEN, doff;
-	u8 option[WLB_TAG_LEN];
+	u16 len = p->len + room, doff;
 	struct tcphdr *th;
 	u16 pseudo, body;
 
 	/* private headers with room in front, and linear as far as we move them */
-	if (!pskb_may_pull(skb, front) || skb_cow_head(skb, WLB_TAG_LEN))
+	if (!pskb_may_pull(skb, front) || skb_cow_head(skb, room))
 		return -ENOMEM;
-	wlb_tag_write(option, wlb_exid, tag);
-	memmove(skb->data - WLB_TAG_LEN, skb->data, front);
-	skb_push(skb, WLB_TAG_LEN);
+	memmove(skb->data - room, skb->data, front);
+	skb_push(skb, room);
 	skb_reset_network_header(skb);
 	skb_set_transport_header(skb, p->off);
-	memcpy(skb->data + front, option, WLB_TAG_LEN);
+	memcpy(skb->data + front, option, room);
 
 	th = (struct tcphdr *)(skb->data + p->off);
 	doff = ((u16 *)th)[6];
-	th->doff += WLB_TAG_LEN / 4;
+	th->doff += room / 4;
 	body = wlb_csum_fold((u64)wlb_csum_delta16(doff, ((u16 *)th)[6]) +
-			     wlb_csum_bytes(option, WLB_TAG_LEN));
+			     wlb_csum_bytes(option, room));
 	pseudo = wlb_csum_delta16((__force u16)htons(p->len),
 				  (__force u16)htons(len));
 	if (skb->ip_summed == CHECKSUM_PARTIAL)
-		skb->csum_start -= WLB_TAG_LEN;
+		skb->csum_start -= room;
 	else
 		skb->ip_summed = CHECKSUM_NONE;	/* skb->csum has no such bytes */
 	wlb_csum_apply(skb, p->v6, &th->check, pseudo, body);
@@ -129,15 +148,33 @@ int wlb_pkt_insert_tag(struct sk_buff *skb, const struct wlb_pkt *p,
 	if (p->v6) {
 		struct ipv6hdr *ih = ipv6_hdr(skb);
 
-		ih->payload_len = htons(ntohs(ih->payload_len) + WLB_TAG_LEN);
+		ih->payload_len = htons(ntohs(ih->payload_len) + room);
 	} else {
 		struct iphdr *ih = ip_hdr(skb);
-		__be16 tot_len = htons(ntohs(ih->tot_len) + WLB_TAG_LEN);
+		__be16 tot_len = htons(ntohs(ih->tot_len) + room);
 
 		csum_replace2(&ih->check, ih->tot_len, tot_len);
 		ih->tot_len = tot_len;
 	}
 	return 0;
+}
+
+int wlb_pkt_insert_tag(struct sk_buff *skb, const struct wlb_pkt *p,
+		       const struct wlb_tag *tag)
+{
+	u8 option[WLB_TAG_LEN];
+
+	wlb_tag_write(option, wlb_exid, tag);
+	return wlb_pkt_insert(skb, p, option, sizeof(option));
+}
+
+int wlb_pkt_insert_label(struct sk_buff *skb, const struct wlb_pkt *p,
+			 const u8 *data, unsigned int len)
+{
+	u8 option[WLB_LABEL_LEN_MAX];
+
+	wlb_label_write(option, data, len);
+	return wlb_pkt_insert(skb, p, option, wlb_label_room(len));
 }
 
 int wlb_pkt_set_addr(struct sk_buff *skb, const struct wlb_pkt *p, bool source,

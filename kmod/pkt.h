@@ -183,6 +183,12 @@ int wlb_pkt_clamp_mss(struct sk_buff *skb, const struct wlb_pkt *p, u16 mss);
 int wlb_pkt_insert_tag(struct sk_buff *skb, const struct wlb_pkt *p,
 		       const struct wlb_tag *tag);
 
+/* The same with labels: wlb_labels_rewrite(), and then 1 if one says @data. */
+int wlb_pkt_relabel(struct sk_buff *skb, const struct wlb_pkt *p, const u8 *data,
+		    unsigned int len);
+int wlb_pkt_insert_label(struct sk_buff *skb, const struct wlb_pkt *p,
+			 const u8 *data, unsigned int len);
+
 /*
  * A bridge that calls the IP hooks takes another destination for a NAT, and routes
  * such a packet in such a way that IPv6 finds it on its way back out and redirects

@@ -92,6 +92,26 @@ static bool wlb_from_member_mac(const struct wlb_assign *a,
 	return false;
 }
 
+bool wlb_is_returned_l2(struct wlb_net *wn, const struct sk_buff *skb,
+			struct net_device *dev, const union wlb_addr *src,
+			bool v6)
+{
+	const struct wlb_router *router = rcu_dereference(wn->router);
+	const struct wlb_router_family *f;
+	unsigned int i;
+
+	if (!router)
+		return false;
+	f = &router->by_family[v6];
+	for (i = 0; i < f->n; i++) {
+		const struct wlb_assign *a = f->redirect[i].assign;
+
+		if (a->l2_return && wlb_from_member_mac(a, skb, dev))
+			return !wlb_is_member(f, i, src, v6);
+	}
+	return false;
+}
+
 /* Where it came from, before source NAT. */
 static void wlb_first_source(const struct sk_buff *skb, bool v6,
 			     union wlb_addr *src)
@@ -211,9 +231,6 @@ static __always_inline unsigned int wlb_redirect_in(struct wlb_net *wn,
 
 	if (!router || skb->pkt_type != PACKET_HOST || wlb_is_bridged(skb))
 		return NF_ACCEPT;
-	/* by another router on this machine */
-	if (unlikely(wlb_is_settled(skb)))
-		skb->inner_protocol = 0;
 	if (wlb_returned(wn, router, skb, v6, &verdict))
 		return verdict;
 	if (!router->by_family[v6].pre)
@@ -238,9 +255,13 @@ static __always_inline unsigned int wlb_redirect_out(struct wlb_net *wn,
 	struct wlb_trial t = { .dev = state->in, .routed = true };
 	const struct wlb_router_family *f;
 
-	if (!router || !skb->skb_iif || !state->in ||
-	    wlb_is_settled(skb))
+	if (!router || !skb->skb_iif || !state->in)
 		return NF_ACCEPT;
+	if (wlb_settled(skb)) {
+		if (!rcu_access_pointer(wn->process))
+			wlb_settle(skb, WLB_UNSETTLED);
+		return NF_ACCEPT;
+	}
 	f = &router->by_family[v6];
 	if (!(f->post_in | f->post_out))
 		return NF_ACCEPT;

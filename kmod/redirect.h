@@ -15,20 +15,31 @@
 #include "group.h"
 
 /*
- * "Not to be redirected any more", from PRE_ROUTING to POST_ROUTING: a word that
- * nobody reads of a packet that is not encapsulated, and nobody writes. The control
- * block would not do, as br_netfilter calls PRE_ROUTING before the IP layer clears
- * it; nor would a pointer to the packet in hand, as a device's packets pass
- * PRE_ROUTING by the list, and may wait in user space's queue in between.
+ * What has been decided about a packet, from PRE_ROUTING to POST_ROUTING; it is not to
+ * be redirected any more. In a word that nobody reads of a packet that is not
+ * encapsulated, and nobody writes. The control block would not do, as br_netfilter
+ * calls PRE_ROUTING before the IP layer clears it; nor would a pointer to the packet
+ * in hand, as a device's packets pass PRE_ROUTING by the list, and may wait in user
+ * space's queue in between. It is taken back behind POST_ROUTING: the next router may
+ * be on this machine.
  */
-static inline void wlb_settle(struct sk_buff *skb)
+enum wlb_settled {
+	WLB_UNSETTLED,
+	WLB_RETURNED = ETH_P_WCCP,	/* a cache has returned it */
+	WLB_SENT,			/* it is on its way to one */
+};
+
+static inline void wlb_settle(struct sk_buff *skb, enum wlb_settled as)
 {
-	skb->inner_protocol = htons(ETH_P_WCCP);
+	skb->inner_protocol = htons(as);
 }
 
-static inline bool wlb_is_settled(const struct sk_buff *skb)
+static inline enum wlb_settled wlb_settled(const struct sk_buff *skb)
 {
-	return skb->inner_protocol == htons(ETH_P_WCCP) && !skb->encapsulation;
+	u16 as = ntohs(skb->inner_protocol);
+
+	return as >= WLB_RETURNED && as <= WLB_SENT && !skb->encapsulation ?
+	       as : WLB_UNSETTLED;
 }
 
 /* Of another host, as the routing tables of @dev see it? */
@@ -80,6 +91,13 @@ bool wlb_is_redirect_gre(const struct sk_buff *skb, unsigned int off);
  */
 int wlb_redirect_crack(struct sk_buff *skb, bool v6, unsigned int off, u8 tos);
 
+/*
+ * From a cache that returns by L2, and from another address than its own? One that
+ * speaks to servers in its clients' names is not told from what it returns.
+ */
+bool wlb_is_returned_l2(struct wlb_net *wn, const struct sk_buff *skb,
+			struct net_device *dev, const union wlb_addr *src,
+			bool v6);
 /* Of somebody else, on its way through a bridge that calls the IP hooks? */
 bool wlb_is_bridged(const struct sk_buff *skb);
 /* Has the neighbour of this address sent it? Of Ethernet only. */

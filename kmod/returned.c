@@ -155,7 +155,7 @@ static unsigned int wlb_return_in(struct wlb_net *wn,
 		wlb_count(wn, stat);
 		return NF_DROP;
 	}
-	wlb_settle(skb);
+	wlb_settle(skb, WLB_RETURNED);
 	r = &f->redirect[e->object >> WLB_MEMBER_SHIFT];
 	this_cpu_inc(r->assign->seat[e->object & (WLB_MAX_CACHES - 1)]
 			.member->stats->returned);

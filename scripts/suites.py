@@ -62,7 +62,7 @@ MATRIX = lab_files("test_icmp", "test_matrix")
 # Exact delays, or long waits, which the counted clock skips.
 COUNTED = lab_files("test_baseline", "test_smoke", "test_dead", "test_cookies")
 # Cache router and cache: a net of its own, which all scenarios of a file share.
-REDIRECT = lab_files("test_redirect", "test_routerd", "test_cache")
+REDIRECT = lab_files("test_redirect", "test_routerd", "test_cache", "test_process")
 # Means nothing by any other clock.
 RATE = lab_files("test_rate")
 SMP = lab_files("test_smp")

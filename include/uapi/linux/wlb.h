@@ -57,6 +57,8 @@
 #define WLB_MAX_BYPASSES	65536	/* learned */
 #define WLB_MAX_LIFETIME	604800	/* s, of such */
 #define WLB_MAX_STATE		4096	/* bytes */
+#define WLB_MAX_PROCESSES	64	/* rules for processing */
+#define WLB_MAX_TAG		16	/* bytes that a rule tags with */
 #define WLB_BUCKETS		256
 #define WLB_BUCKET_NONE		0xff	/* no cache has it */
 #define WLB_BUCKET_ALT		0x80	/* take the alternative bucket's cache */
@@ -164,6 +166,15 @@ enum wlb_cmd {
 	WLB_CMD_BYPASS_DEL,
 	/* Dump: one WLB_A_BYPASS per message, with what is left of its time. */
 	WLB_CMD_BYPASS_GET,
+	/*
+	 * WLB_A_PROCESS: what is done to packets that caches return and to those that
+	 * pass, WLB_ROLE_PROCESS; replaces all rules there were, and their counters.
+	 * Without it, or without a rule, the role is off. Errors: EINVAL (see extended
+	 * ack), EOPNOTSUPP (the kernel has no NFLOG), ENOMEM, EPERM.
+	 */
+	WLB_CMD_PROCESS_SET,
+	/* Dump: one WLB_A_PROCESS of one rule per message, in their order. */
+	WLB_CMD_PROCESS_GET,
 
 	__WLB_CMD_MAX,
 #define WLB_CMD_MAX (__WLB_CMD_MAX - 1)
@@ -197,6 +208,7 @@ enum wlb_attr {
 				 */
 	WLB_A_CACHE,		/* nest, enum wlb_cache_attr */
 	WLB_A_BYPASS,		/* nest, enum wlb_bypass_attr */
+	WLB_A_PROCESS,		/* nest, enum wlb_process_attr */
 
 	__WLB_A_MAX,
 #define WLB_A_MAX (__WLB_A_MAX - 1)
@@ -210,6 +222,7 @@ enum wlb_attr {
 /* not in WLB_A_ROLES: see WLB_CMD_GROUP_SET */
 #define WLB_ROLE_CACHE_ROUTER	(1U << 3)
 #define WLB_ROLE_CACHE		(1U << 4)
+#define WLB_ROLE_PROCESS	(1U << 5)
 
 /* Settings of the client gateway. Absent ones take the default. */
 enum wlb_cg_attr {
@@ -613,6 +626,72 @@ enum wlb_bypass_attr {
 #define WLB_BYPASS_A_MAX (__WLB_BYPASS_A_MAX - 1)
 };
 
+/*
+ * Processing, by a cache router, a cache's host, or any router. A packet falls under
+ * the first rule that matches it as it came in: before address translation, and
+ * without the headers that it was returned in. A rule without an action leaves it as
+ * it is. Whatever cannot be done to a packet is left undone, and the packet goes on.
+ */
+enum wlb_process_attr {
+	WLB_PROCESS_A_UNSPEC,
+	WLB_PROCESS_A_RULE,	/* nest, enum wlb_process_rule_attr; repeats, at most
+				 * WLB_MAX_PROCESSES
+				 */
+
+	__WLB_PROCESS_A_MAX,
+#define WLB_PROCESS_A_MAX (__WLB_PROCESS_A_MAX - 1)
+};
+
+/* At a cache's host: what it returns to its routers. At a router: what it gets back. */
+#define WLB_PROCESS_RETURNED	(1U << 0)
+/* What is forwarded, and neither came back from a cache nor goes to one. */
+#define WLB_PROCESS_PASSING	(1U << 1)
+#define WLB_PROCESS_ALL		(WLB_PROCESS_RETURNED | WLB_PROCESS_PASSING)
+
+enum wlb_process_rule_attr {
+	WLB_PROCESS_RULE_A_UNSPEC,
+	/* which packets; ON is required */
+	WLB_PROCESS_RULE_A_ON,	/* u32, WLB_PROCESS_RETURNED, _PASSING or both */
+	WLB_PROCESS_RULE_A_SOURCE,	/* nest, enum wlb_prefix_attr; default any */
+	WLB_PROCESS_RULE_A_DESTINATION,	/* nest, enum wlb_prefix_attr; default any */
+	WLB_PROCESS_RULE_A_PROTO,	/* u8, 1..255; default any */
+	WLB_PROCESS_RULE_A_PORT,	/* u16, 1..65535: destination port, of PROTO 6
+					 * or 17; default any
+					 */
+	/* what is done to them */
+	WLB_PROCESS_RULE_A_DSCP,	/* u8, 0..63; ECN's bits stay */
+	WLB_PROCESS_RULE_A_REWRITE,	/* address: where connections, and what else is
+					 * told from the rest by its ends, go that begin
+					 * under this rule, and as which what answers is
+					 * let seem the one that was asked. Only packets
+					 * of its family match. By connection tracking's
+					 * NAT, which from then on is on until the
+					 * namespace or the module is gone, and before
+					 * groups of WLB_HOOK_FORWARD. A cache's host
+					 * does not return them, as it would not see the
+					 * answers: it forwards them from an address of
+					 * its own, and must have forwarding on
+					 */
+	WLB_PROCESS_RULE_A_TAG,	/* 1..WLB_MAX_TAG bytes, which SYNs get in an option
+				 * (include/wlb/label.h) in place of such that they
+				 * have
+				 */
+	WLB_PROCESS_RULE_A_UNTAG,	/* flag, not with TAG: SYNs lose that option */
+	WLB_PROCESS_RULE_A_COPY_GROUP,	/* u16: what becomes of them is copied to
+					 * readers of this group of NFLOG; who does
+					 * not read misses copies, and stops nothing
+					 */
+	WLB_PROCESS_RULE_A_COPY_LEN,	/* u32, with COPY_GROUP: so many bytes of each
+					 * from its IP header on; 0, the default: all
+					 */
+	/* read only */
+	WLB_PROCESS_RULE_A_PACKETS,	/* u64, that fell under it */
+	WLB_PROCESS_RULE_A_PAD,
+
+	__WLB_PROCESS_RULE_A_MAX,
+#define WLB_PROCESS_RULE_A_MAX (__WLB_PROCESS_RULE_A_MAX - 1)
+};
+
 /* A rule without prefixes matches every packet, else those of their family. */
 enum wlb_rule_attr {
 	WLB_RULE_A_UNSPEC,
@@ -867,7 +946,15 @@ enum wlb_group_stat {
 	X(cache_stranger, "redirected packets left alone: from no router of ours") \
 	X(cache_malformed, "redirected packets dropped: truncated or broken") \
 	X(cache_congested, "redirected packets dropped: marked outside (RFC 6040)") \
-	X(cache_failed, "redirected packets lost on their way back: no memory")
+	X(cache_failed, "redirected packets lost on their way back: no memory") \
+	/* processing */ \
+	X(process_rewritten, "connections whose destination a rule has rewritten") \
+	X(process_marked, "packets whose DSCP was set") \
+	X(process_tagged, "SYNs tagged by a rule for processing") \
+	X(process_untagged, "SYNs that lost such a tag") \
+	X(process_no_room, "SYNs not tagged so: no room, data, signed or broken options") \
+	X(process_copied, "packets copied for readers of NFLOG") \
+	X(process_failed, "packets that went on as they were: no memory to process them")
 
 enum wlb_stat {
 #define WLB_STAT_ENUM(name, text) WLB_STAT_##name,

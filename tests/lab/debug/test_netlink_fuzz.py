@@ -45,6 +45,7 @@ def no_groups(targets):
     for target in targets:
         target.ctl.request(netlink.GROUP_SET)
         target.ctl.request(netlink.CACHE_SET)
+        target.ctl.request(netlink.PROCESS_SET)
 
 
 def test_fuzz(net):

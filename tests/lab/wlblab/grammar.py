@@ -49,6 +49,9 @@ _DOOR = {1: ("address", 1), 2: ("way", 1), 3: ("way", 1), 4: ("bool", 1), 5: ("u
 _CACHE = {1: (_DOOR, 3), 2: (_RULE, 2), 3: ("u32", 1), 4: ("u32", 1), 5: ("flag", 1),
           6: ("port", 2)}
 _BYPASS = {1: ("address", 1), 2: ("address", 1), 3: ("ms", 1)}
+_PROCESS = {1: ("on", 1), 2: (_PREFIX, 1), 3: (_PREFIX, 1), 4: ("protocol", 1), 5: ("port", 1),
+            6: ("u8", 1), 7: ("address", 1), 8: ("label", 1), 9: ("flag", 1), 10: ("port", 1),
+            11: ("u32", 1)}
 _WHOLE = (_TOMBSTONE, _NAT, _TUNNEL)
 _REQUESTS = {
     1: {}, 2: {1: ("u32", 1), 2: ("roles", 1), 3: (_GATEWAY, 1), 4: (_SERVICE, 3), 5: (_ORIGIN, 3),
@@ -56,13 +59,14 @@ _REQUESTS = {
     3: {7: ("name", 1), 8: ("bool", 1)}, 4: {}, 5: {9: (_FLOW, 1)}, 6: {}, 7: {},
     10: {17: ({1: ("flag", 1), 2: ("u32", 1)}, 1), 18: (_GROUP, 3)}, 11: {}, 13: {}, 14: {},
     15: {22: (_CACHE, 1)}, 16: {}, 17: {23: (_BYPASS, 1)}, 18: {23: (_BYPASS, 1)}, 19: {},
+    20: {24: ({1: (_PROCESS, 3)}, 1)}, 21: {},
 }
 
 
 _ONE_OF = {"tombstone": (2,), "carried": (1, 1, 3), "nat": (0,), "encapsulated": (1, 2),
            "flags": (0, 0, 1, 3, 4, 0x60, 0x67, 255), "way": (0, 0, 1, 2), "hash": (0,),
            "masks": (1,), "protocol": (6, 6, 0, 17)}
-_DUMPS = (1, 4, 7, 11, 13, 16, 19)
+_DUMPS = (1, 4, 7, 11, 13, 16, 19, 21)
 
 
 class Grammar:
@@ -91,6 +95,10 @@ class Grammar:
             return struct.pack("=I", dice.choice((7, 7, 7, 7, 1, 2, 4, 0, 8)))
         if kind == "returns":
             return struct.pack("=I", dice.choice((7, 7, 7, 1, 2, 4, 5, 0, 8)))
+        if kind == "on":
+            return struct.pack("=I", dice.choice((1, 2, 3, 3, 3, 0, 4)))
+        if kind == "label":
+            return dice.randbytes(dice.choice((1, 2, 5, 15, 16, 0, 17)))
         if kind == "eight":
             return struct.pack("=8H", *dice.choices(_PORTS, k=8))
         if kind == "buckets":
@@ -182,9 +190,9 @@ class Grammar:
         """(the whole message without sequence and port, is it by the rules?)"""
         dice = self._dice
         self._family = dice.choice((4, 4, 6))
-        command = dice.choices((2, 3, 5, 1, 4, 6, 7, 9, *range(10, 20)),
+        command = dice.choices((2, 3, 5, 1, 4, 6, 7, 9, *range(10, 22)),
                                (60, 10, 10, 5, 5, 5, 5, 10, 20, 3, 30, 3, 3, 20, 3, 10, 5,
-                                3))[0]
+                                3, 20, 3))[0]
         if command == 9:
             rules = {9: (dice.choice(_WHOLE), 1)}
         elif command == 12:
