@@ -5,6 +5,7 @@
  * elsewhere: with its server before it was redirected here, with another cache, or
  * here and returned. The proxy could but reset it.
  */
+#include <linux/inetdevice.h>
 #include <linux/jhash.h>
 #include <net/inet6_hashtables.h>
 #include <net/ipv6.h>
@@ -79,7 +80,9 @@ static bool wlb_has_socket(struct net *net, const struct wlb_passer *p, int dif)
 	return live;
 }
 
-static bool wlb_has_entry(struct net *net, const struct wlb_passer *p)
+/* @diverted: by rewrite.c, which alone translates both addresses. */
+static bool wlb_has_entry(struct net *net, const struct wlb_passer *p,
+			  bool diverted)
 {
 	struct nf_conntrack_tuple tuple = {
 		.src.l3num = p->v6 ? NFPROTO_IPV6 : NFPROTO_IPV4,
@@ -103,8 +106,10 @@ static bool wlb_has_entry(struct net *net, const struct wlb_passer *p)
 	if (!h)
 		return false;
 	ct = nf_ct_tuplehash_to_ctrack(h);
-	live = !wlb_passer_opens(p) ||
-	       READ_ONCE(ct->proto.tcp.state) <= TCP_CONNTRACK_ESTABLISHED;
+	live = (!wlb_passer_opens(p) ||
+		READ_ONCE(ct->proto.tcp.state) <= TCP_CONNTRACK_ESTABLISHED) &&
+	       (!diverted ||
+		(READ_ONCE(ct->status) & IPS_NAT_MASK) == IPS_NAT_MASK);
 	nf_ct_put(ct);
 	return live;
 }
@@ -183,7 +188,7 @@ static bool wlb_is_connected(struct net *net, struct sk_buff *skb,
 			     const struct wlb_passer *p)
 {
 	return wlb_has_socket(net, p, skb->dev->ifindex) ||
-	       (cache->nat && wlb_has_entry(net, p));
+	       (cache->nat && wlb_has_entry(net, p, false));
 }
 
 static bool wlb_is_shared(const struct wlb_net *wn,
@@ -269,6 +274,33 @@ static int wlb_return_l2(struct sk_buff *skb, const struct wlb_visit *v,
 	return 0;
 }
 
+static bool wlb_is_forwarding(struct net *net, const struct net_device *dev,
+			      bool v6)
+{
+	struct in_device *in_dev = __in_dev_get_rcu(dev);
+
+	return v6 ? READ_ONCE(net->ipv6.devconf_all->forwarding) :
+		    in_dev && IN_DEV_FORWARD(in_dev);
+}
+
+/* What would be returned begins a connection that a rule has go to another server? */
+static bool wlb_cache_diverts(struct wlb_net *wn, const struct sk_buff *skb,
+			      const struct wlb_passer *p)
+{
+	const struct wlb_process *process = rcu_dereference(wn->process);
+	const struct wlb_process_rule *rule;
+
+	if (!process || !process->rewrites || !wlb_passer_begins(p))
+		return false;
+	rule = wlb_process_find(process, p, WLB_PROCESS_RETURNED);
+	if (!rule || !rule->has_to)
+		return false;
+	if (wlb_is_forwarding(wn->net, skb->dev, p->v6))
+		return true;
+	wlb_count(wn, WLB_STAT_process_failed);
+	return false;
+}
+
 /* To the router; NF_ACCEPT if there is no way. */
 static unsigned int wlb_cache_return(struct wlb_net *wn, struct sk_buff *skb,
 				     const struct wlb_visit *v, int stat)
@@ -301,6 +333,14 @@ static unsigned int wlb_cache_return(struct wlb_net *wn, struct sk_buff *skb,
 	return NF_STOLEN;
 }
 
+/* From here on it is forwarded like any other, and NAT sees to the rest. */
+static unsigned int wlb_cache_divert(struct wlb_net *wn, struct sk_buff *skb)
+{
+	wlb_settle(skb, WLB_DIVERTED);
+	wlb_count(wn, WLB_STAT_process_diverted);
+	return NF_ACCEPT;
+}
+
 static unsigned int wlb_cache_decide(struct wlb_net *wn, struct sk_buff *skb,
 				     const struct wlb_cache *cache,
 				     struct wlb_visit *v, bool v6)
@@ -312,8 +352,14 @@ static unsigned int wlb_cache_decide(struct wlb_net *wn, struct sk_buff *skb,
 		wlb_count(wn, WLB_STAT_cache_malformed);
 		return NF_DROP;
 	}
+	/* maybe by a rule that is no more */
+	if (READ_ONCE(wn->rewrites) && v->p.proto == IPPROTO_TCP &&
+	    wlb_has_entry(wn->net, &v->p, true))
+		return wlb_cache_divert(wn, skb);
 	stat = wlb_cache_refuse(wn, skb, cache, v);
 	if (stat != WLB_NO_STAT) {
+		if (wlb_cache_diverts(wn, skb, &v->p))
+			return wlb_cache_divert(wn, skb);
 		verdict = wlb_cache_return(wn, skb, v, stat);
 		if (verdict != NF_ACCEPT)
 			return verdict;

@@ -40,6 +40,7 @@ static void __net_exit wlb_net_pre_exit(struct net *net)
 
 	mutex_lock(&wn->lock);
 	wlb_hooks_update(wn, 0);
+	wlb_rewrite_off(wn);
 	mutex_unlock(&wn->lock);
 }
 

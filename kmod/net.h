@@ -66,6 +66,8 @@ struct wlb_net {
 	bool lease_ended;		/* since the groups were set */
 	u32 hooked;			/* WLB_ROLE_* whose hooks are registered */
 	struct nf_hook_ops ops[6][WLB_HOOKS_PER_ROLE];
+	bool rewrites;			/* some rule has, since the namespace began */
+	struct nf_hook_ops nat_ops[4];	/* registered then */
 };
 
 extern unsigned int wlb_net_id;

@@ -99,4 +99,10 @@ static inline bool wlb_passer_opens(const struct wlb_passer *p)
 				WLB_TCP_FIN)) == WLB_TCP_SYN;
 }
 
+/* Can a connection, or what goes for one, begin with it? */
+static inline bool wlb_passer_begins(const struct wlb_passer *p)
+{
+	return p->proto != IPPROTO_TCP || wlb_passer_opens(p);
+}
+
 #endif /* WLB_PASSER_H */

@@ -14,7 +14,7 @@
 #include "process.h"
 #include "redirect.h"
 
-static const struct wlb_process_rule *
+const struct wlb_process_rule *
 wlb_process_find(const struct wlb_process *process, const struct wlb_passer *p,
 		 u8 on)
 {
@@ -24,6 +24,7 @@ wlb_process_find(const struct wlb_process *process, const struct wlb_passer *p,
 		const struct wlb_process_rule *rule = &process->rule[i];
 
 		if ((rule->on & on) &&
+		    (!rule->has_to || rule->to_v6 == p->v6) &&
 		    (!rule->proto || rule->proto == p->proto) &&
 		    (!rule->port || rule->port == p->dport) &&
 		    wlb_ends_match(&rule->ends, p))
@@ -193,8 +194,7 @@ static __always_inline unsigned int wlb_process_out(struct wlb_net *wn,
 	if (!wlb_passer_read(skb, v6, &p))
 		return NF_ACCEPT;
 	wlb_process_first(skb, &p);
-	on = settled == WLB_RETURNED ||
-	     wlb_is_returned_l2(wn, skb, state->in, &p.src, v6) ?
+	on = settled || wlb_is_returned_l2(wn, skb, state->in, &p.src, v6) ?
 	     WLB_PROCESS_RETURNED : WLB_PROCESS_PASSING;
 	rule = process->on & on ? wlb_process_find(process, &p, on) : NULL;
 	if (rule)

@@ -15,6 +15,8 @@ struct wlb_process_rule {
 	u8 on;				/* WLB_PROCESS_* */
 	u8 proto;			/* 0: any */
 	u16 port;			/* host order, 0: any */
+	bool has_to, to_v6;
+	union wlb_addr to;		/* the other destination */
 	bool has_dscp;
 	u8 dscp;
 	bool untag;
@@ -29,17 +31,29 @@ struct wlb_process_rule {
 struct wlb_process {
 	u8 on;				/* of any rule */
 	bool copies;			/* some rule's */
+	bool rewrites;			/* some rule's */
 	unsigned int n;
 	struct wlb_process_rule rule[];
 };
 
+/* process.c: the rule for a packet as it came in, NULL if there is none. */
+const struct wlb_process_rule *
+wlb_process_find(const struct wlb_process *process, const struct wlb_passer *p,
+		 u8 on);
 /*
- * process.c. To a packet at @state that is returned, @p as it came in; under RCU. It
+ * To a packet at @state that is returned, @p as it came in; under RCU. It
  * goes on afterwards, maybe longer than before.
  */
 void wlb_process_returned(struct wlb_net *wn, struct sk_buff *skb,
 			  const struct wlb_passer *p,
 			  const struct nf_hook_state *state);
+
+/*
+ * rewrite.c: the first packets of connections go to their rule's destination from
+ * now on; not any more. Before a rule says so, and when no hook runs any more.
+ */
+int wlb_rewrite_on(struct wlb_net *wn);
+void wlb_rewrite_off(struct wlb_net *wn);
 
 /* process_conf.c */
 int wlb_process_set(struct sk_buff *skb, struct genl_info *info);

@@ -15,6 +15,7 @@ wlb_process_rule_policy[WLB_PROCESS_RULE_A_MAX + 1] = {
 	[WLB_PROCESS_RULE_A_PROTO] = NLA_POLICY_MIN(NLA_U8, 1),
 	[WLB_PROCESS_RULE_A_PORT] = NLA_POLICY_MIN(NLA_U16, 1),
 	[WLB_PROCESS_RULE_A_DSCP] = NLA_POLICY_MAX(NLA_U8, 63),
+	[WLB_PROCESS_RULE_A_REWRITE] = { .type = NLA_BINARY, .len = 16 },
 	[WLB_PROCESS_RULE_A_TAG] = { .type = NLA_BINARY, .len = WLB_MAX_TAG },
 	[WLB_PROCESS_RULE_A_UNTAG] = { .type = NLA_FLAG },
 	[WLB_PROCESS_RULE_A_COPY_GROUP] = { .type = NLA_U16 },
@@ -68,6 +69,29 @@ static int wlb_nla_process_match(struct nlattr **tb, const struct nlattr *nest,
 	return wlb_nla_ends(tb[WLB_PROCESS_RULE_A_SOURCE],
 			    tb[WLB_PROCESS_RULE_A_DESTINATION], nest,
 			    &rule->ends, extack);
+}
+
+/* Behind wlb_nla_process_match(). */
+static int wlb_nla_process_rewrite(const struct nlattr *attr,
+				   struct wlb_process_rule *rule,
+				   struct netlink_ext_ack *extack)
+{
+	const struct wlb_ends *ends = &rule->ends;
+	int err;
+
+	if (!attr)
+		return 0;
+	err = wlb_nla_addr(attr, &rule->to, &rule->to_v6, extack);
+	if (err)
+		return err;
+	if ((ends->has_src && ends->src.v6 != rule->to_v6) ||
+	    (ends->has_dst && ends->dst.v6 != rule->to_v6)) {
+		NL_SET_ERR_MSG_ATTR(extack, attr,
+				    "rewrite: of the prefixes' address family");
+		return -EINVAL;
+	}
+	rule->has_to = true;
+	return 0;
 }
 
 static int wlb_nla_process_tag(struct nlattr **tb,
@@ -150,9 +174,12 @@ static int wlb_nla_process_rule(const struct nlattr *nest,
 	if (rule->has_dscp)
 		rule->dscp = nla_get_u8(tb[WLB_PROCESS_RULE_A_DSCP]);
 	err = wlb_nla_process_match(tb, nest, rule, extack) ?:
+	      wlb_nla_process_rewrite(tb[WLB_PROCESS_RULE_A_REWRITE], rule,
+				      extack) ?:
 	      wlb_nla_process_tag(tb, rule, extack) ?:
 	      wlb_nla_process_copy(tb, process, rule, extack);
 	process->on |= rule->on;
+	process->rewrites |= rule->has_to;
 	return err;
 }
 
@@ -198,7 +225,9 @@ int wlb_process_set(struct sk_buff *skb, struct genl_info *info)
 	if (IS_ERR(process))
 		return PTR_ERR(process);
 	mutex_lock(&wn->lock);
-	if (process)
+	if (process && process->rewrites)
+		err = wlb_rewrite_on(wn);
+	if (process && !err)
 		err = wlb_hooks_update(wn, wn->hooked | WLB_ROLE_PROCESS);
 	if (err) {
 		NL_SET_ERR_MSG(info->extack, "hooks cannot be registered");
@@ -238,6 +267,8 @@ static int wlb_put_process_rule(struct sk_buff *msg,
 	     nla_put_u16(msg, WLB_PROCESS_RULE_A_PORT, rule->port)) ||
 	    (rule->has_dscp &&
 	     nla_put_u8(msg, WLB_PROCESS_RULE_A_DSCP, rule->dscp)) ||
+	    (rule->has_to && wlb_put_addr(msg, WLB_PROCESS_RULE_A_REWRITE,
+					  &rule->to, rule->to_v6)) ||
 	    (rule->tag_len &&
 	     nla_put(msg, WLB_PROCESS_RULE_A_TAG, rule->tag_len, rule->tag)) ||
 	    (rule->untag && nla_put_flag(msg, WLB_PROCESS_RULE_A_UNTAG)) ||

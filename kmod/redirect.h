@@ -27,6 +27,7 @@ enum wlb_settled {
 	WLB_UNSETTLED,
 	WLB_RETURNED = ETH_P_WCCP,	/* a cache has returned it */
 	WLB_SENT,			/* it is on its way to one */
+	WLB_DIVERTED,			/* of this host's cache: to another server */
 };
 
 static inline void wlb_settle(struct sk_buff *skb, enum wlb_settled as)
@@ -38,7 +39,7 @@ static inline enum wlb_settled wlb_settled(const struct sk_buff *skb)
 {
 	u16 as = ntohs(skb->inner_protocol);
 
-	return as >= WLB_RETURNED && as <= WLB_SENT && !skb->encapsulation ?
+	return as >= WLB_RETURNED && as <= WLB_DIVERTED && !skb->encapsulation ?
 	       as : WLB_UNSETTLED;
 }
 

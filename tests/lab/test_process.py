@@ -16,8 +16,8 @@ from wlblab import netlink, packets
 from wlblab.farm import FORWARD, GRE, L2, group
 from wlblab.netlink import attr, u8
 from wlblab.packets import ACK, LINUX, MSS, NOP, SYN, Wire
-from wlblab.processing import (COPY_GROUP, COPY_LEN, DSCP, ON, PASSING, PORT, RETURNED, TAG, UNTAG,
-                               Copies, fell_under, option, process, rule, shown)
+from wlblab.processing import (COPY_GROUP, COPY_LEN, DSCP, ON, PASSING, PORT, RETURNED, REWRITE,
+                               TAG, UNTAG, Copies, fell_under, option, process, rule, shown)
 
 EF = 46             # DSCP
 ECT1, CE = 1, 3     # ECN
@@ -355,10 +355,11 @@ def test_refusals(farm):
     """What is wrong is refused by name and changes nothing; what was set is shown."""
     router = farm["r"]
     process(router, rule(on=3, source="10.0.0.0/8", destination="203.0.113.0/24", proto=6, port=80,
-                         dscp=0, tag=b"\0\1", copy=65535, copy_len=64),
+                         rewrite="10.8.8.8", dscp=0, tag=b"\0\1", copy=65535, copy_len=64),
             rule(untag=True, destination="2001:db8::/32", copy=0), rule())
     one, two, three = shown(router)
     assert one[ON] == struct.pack("=I", 3) and one[PORT] == struct.pack("=H", 80)
+    assert one[REWRITE] == bytes([10, 8, 8, 8]) and REWRITE not in two
     assert one[DSCP] == b"\0" and one[TAG] == b"\0\1" and UNTAG not in one
     assert one[COPY_GROUP] == b"\xff\xff" and one[COPY_LEN] == struct.pack("=I", 64)
     assert UNTAG in two and two[COPY_LEN] == bytes(4) and DSCP not in two
@@ -372,6 +373,9 @@ def test_refusals(farm):
             (rule(port=80), (*nest, 5), "proto 6 or 17"),
             (rule(port=80, proto=1), (*nest, 5), "proto 6 or 17"),
             (rule(dscp=64), (*nest, 6), "range"),
+            (rule(rewrite="224.0.0.1"), (*nest, 7), "one host"),
+            (rule(rewrite="10.8.8.8", destination="2001:db8::/32"), (*nest, 7), "family"),
+            (rule(rewrite="2001:db8::1", source="10.0.0.0/8"), (*nest, 7), "family"),
             (rule(tag=b""), (*nest, 8), "1 to 16 bytes"), (rule(tag=bytes(17)), (*nest, 8), ""),
             (rule(tag=b"x", untag=True), (*nest, 8), "not with untag"),
             (rule(tag=b"x", proto=17), (*nest, 8), "proto 6"),
@@ -389,3 +393,99 @@ def test_refusals(farm):
     assert [r[DSCP][0] for r in shown(router)] == list(range(64))
     process(router)
     assert shown(router) == []
+
+
+def address_of(farm, family, name="k2"):
+    return farm.caches[name][family]
+
+
+def test_rewrite(farm, family, place):
+    """C7: another server has what is returned, from end to end: pages, uploads, datagrams, these
+    in fragments too. A cache's host does it in its own name, as it would not see the answers."""
+    process(place, rule(destination=only(farm, family), rewrite=address_of(farm, family), dscp=EF))
+    before = farm.wlb(place.name).counters()
+    assert farm.datagram(family) == "k2"
+    # an IPv6 host cuts what it learns to be too large itself, from the next one on
+    assert farm.datagram(family, 4000) or farm.datagram(family, 4000) == "k2"
+    with Wire(farm["k2"], "wan0") as wire:
+        assert [farm.who(family, origin) for origin in (0, 1)] == ["k2", "s"]
+        got = [p for p in wire.drain() if p.tcp is not None]
+    me = farm.client[family] if place.name == "r" else farm.caches["k1"][family]
+    assert {p.src for p in got} == {me} and {dsfield(p.raw) >> 2 for p in got} == {EF}
+    data = os.urandom(3_000_000)
+    assert farm.upload(family, data) == ("k2", hashlib.sha256(data).hexdigest())
+    rewritten, failed = grown(farm.wlb(place.name).counters(), before, "rewritten", "failed")
+    assert rewritten >= 3 and not failed
+
+
+def test_rewrite_passing(farm, family):
+    """C7: the same without a cache; whom the router itself serves is not concerned."""
+    router = farm["r"]
+    process(router, rule(on=PASSING, rewrite=address_of(farm, family), proto=6))
+    try:
+        assert farm.who(family) == "k2" and farm.datagram(family) == "s"
+        farm["c"].ping(farm.router["k1"][family], 1)
+        with pytest.raises(ConnectionRefusedError):
+            farm["c"].connect(farm.router["k1"][family], 80)
+    finally:
+        process(router)
+    assert farm.who(family) == "s"
+
+
+def test_rewrite_by_bridge(farm, family):
+    """Where a bridge calls the IP hooks, what is returned through it and rewritten is routed by the
+    router like the rest, from its first packet on."""
+    r = farm["r"]
+    r.run("modprobe", "br_netfilter", check=False)      # unless it is built in
+    r.sysctl(**{"net__bridge__bridge-nf-call-ip6tables": 1,
+                "net__bridge__bridge-nf-call-iptables": 1})
+    try:
+        with returning(farm, family, "router") as router:
+            process(router, rule(rewrite=address_of(farm, family), dscp=EF))
+            for _ in range(3):
+                with Wire(farm["k2"], "wan0") as wire:
+                    assert farm.datagram(family) == "k2"
+                    got = [p for p in wire.drain() if p.proto == 17]
+                assert [dsfield(p.raw) >> 2 for p in got] == [EF]
+    finally:
+        r.sysctl(**{"net__bridge__bridge-nf-call-ip6tables": 0,
+                    "net__bridge__bridge-nf-call-iptables": 0})
+        r.run("rmmod", "br_netfilter", check=False)     # modprobe -r takes all bridges along
+
+
+def test_rewrite_path_mtu(farm, family, place):
+    """C7: an error about what was rewritten tells the client of the server that it asked."""
+    process(place, rule(destination=only(farm, family), rewrite=address_of(farm, family, "k3")))
+    farm.offloads("off")
+    farm["hop"].run("ip", "link", "set", "down0", "mtu", 1300)
+    try:
+        data = os.urandom(200_000)
+        assert farm.upload(family, data) == ("k3", hashlib.sha256(data).hexdigest())
+        route = farm["c"].out("ip", "route", "get", farm.origins[family][0])
+        assert "mtu 1300" in route
+    finally:
+        farm.offloads("on")
+        farm["hop"].run("ip", "link", "set", "down0", "mtu", 1500)
+        for host in ("c", "r", "k1"):
+            farm[host].run("ip", "route", "flush", "cache")
+            farm[host].run("ip", "-6", "route", "flush", "cache")
+
+
+def ask(sock):
+    """On a connection that is there already; whose page it is."""
+    sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+    data = b""
+    while more := sock.recv(4096):
+        data += more
+    return data.partition(b"\r\n\r\n")[2].decode().strip()
+
+
+def test_rewrite_under_way(farm, family, place):
+    """A connection stays where it began when such a rule comes, and when it goes."""
+    server = farm.origins[family][0]
+    with farm["c"].connect(server, 80) as before:
+        process(place, rule(rewrite=address_of(farm, family)))
+        with farm["c"].connect(server, 80) as during:
+            process(place)
+            with farm["c"].connect(server, 80) as after:
+                assert (ask(before), ask(during), ask(after)) == ("s", "k2", "s")

@@ -954,7 +954,8 @@ enum wlb_group_stat {
 	X(process_untagged, "SYNs that lost such a tag") \
 	X(process_no_room, "SYNs not tagged so: no room, data, signed or broken options") \
 	X(process_copied, "packets copied for readers of NFLOG") \
-	X(process_failed, "packets that went on as they were: no memory to process them")
+	X(process_failed, "packets that went on as they were: no memory to process them") \
+	X(process_diverted, "packets not returned, for servers that a rule names")
 
 enum wlb_stat {
 #define WLB_STAT_ENUM(name, text) WLB_STAT_##name,
