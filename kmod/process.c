@@ -171,8 +171,10 @@ static void wlb_process_first(const struct sk_buff *skb, struct wlb_passer *p)
 		p->src.v4 = tuple->src.u3.ip;
 		p->dst.v4 = tuple->dst.u3.ip;
 	}
-	if (p->dport)
+	if (p->proto == IPPROTO_TCP || p->proto == IPPROTO_UDP) {
+		p->sport = ntohs(tuple->src.u.all);
 		p->dport = ntohs(tuple->dst.u.all);
+	}
 }
 
 static __always_inline unsigned int wlb_process_out(struct wlb_net *wn,
@@ -194,7 +196,7 @@ static __always_inline unsigned int wlb_process_out(struct wlb_net *wn,
 	if (!wlb_passer_read(skb, v6, &p))
 		return NF_ACCEPT;
 	wlb_process_first(skb, &p);
-	on = settled || wlb_is_returned_l2(wn, skb, state->in, &p.src, v6) ?
+	on = settled || wlb_is_returned_l2(wn, skb, state->in, &p) ?
 	     WLB_PROCESS_RETURNED : WLB_PROCESS_PASSING;
 	rule = process->on & on ? wlb_process_find(process, &p, on) : NULL;
 	if (rule)

@@ -93,8 +93,7 @@ static bool wlb_from_member_mac(const struct wlb_assign *a,
 }
 
 bool wlb_is_returned_l2(struct wlb_net *wn, const struct sk_buff *skb,
-			struct net_device *dev, const union wlb_addr *src,
-			bool v6)
+			struct net_device *dev, const struct wlb_passer *p)
 {
 	const struct wlb_router *router = rcu_dereference(wn->router);
 	const struct wlb_router_family *f;
@@ -102,12 +101,13 @@ bool wlb_is_returned_l2(struct wlb_net *wn, const struct sk_buff *skb,
 
 	if (!router)
 		return false;
-	f = &router->by_family[v6];
+	f = &router->by_family[p->v6];
 	for (i = 0; i < f->n; i++) {
 		const struct wlb_assign *a = f->redirect[i].assign;
 
-		if (a->l2_return && wlb_from_member_mac(a, skb, dev))
-			return !wlb_is_member(f, i, src, v6);
+		if (a->l2_return && wlb_service_has(a, p) &&
+		    wlb_from_member_mac(a, skb, dev))
+			return !wlb_is_member(f, i, &p->src, p->v6);
 	}
 	return false;
 }

@@ -13,6 +13,7 @@
 #include "compat.h"
 #include "drain.h"
 #include "group.h"
+#include "passer.h"
 
 /*
  * What has been decided about a packet, from PRE_ROUTING to POST_ROUTING; it is not to
@@ -93,12 +94,11 @@ bool wlb_is_redirect_gre(const struct sk_buff *skb, unsigned int off);
 int wlb_redirect_crack(struct sk_buff *skb, bool v6, unsigned int off, u8 tos);
 
 /*
- * From a cache that returns by L2, and from another address than its own? One that
- * speaks to servers in its clients' names is not told from what it returns.
+ * Of a service, from a cache that returns by L2, and from another address than its
+ * own? What one says to servers in its clients' names is not told from that.
  */
 bool wlb_is_returned_l2(struct wlb_net *wn, const struct sk_buff *skb,
-			struct net_device *dev, const union wlb_addr *src,
-			bool v6);
+			struct net_device *dev, const struct wlb_passer *p);
 /* Of somebody else, on its way through a bridge that calls the IP hooks? */
 bool wlb_is_bridged(const struct sk_buff *skb);
 /* Has the neighbour of this address sent it? Of Ethernet only. */

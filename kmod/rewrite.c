@@ -87,7 +87,7 @@ static __always_inline unsigned int wlb_rewrite_in(struct wlb_net *wn,
 	    !wlb_passer_read(skb, v6, &p) || !wlb_passer_begins(&p) ||
 	    (!settled && !wlb_is_far(wn->net, state->in, &p.dst, v6)))
 		return NF_ACCEPT;
-	on = settled || wlb_is_returned_l2(wn, skb, state->in, &p.src, v6) ?
+	on = settled || wlb_is_returned_l2(wn, skb, state->in, &p) ?
 	     WLB_PROCESS_RETURNED : WLB_PROCESS_PASSING;
 	rule = process->on & on ? wlb_process_find(process, &p, on) : NULL;
 	if (!rule || !rule->has_to)
