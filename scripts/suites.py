@@ -62,7 +62,9 @@ MATRIX = lab_files("test_icmp", "test_matrix")
 # Exact delays, or long waits, which the counted clock skips.
 COUNTED = lab_files("test_baseline", "test_smoke", "test_dead", "test_cookies")
 # Cache router and cache: a net of its own, which all scenarios of a file share.
-REDIRECT = lab_files("test_redirect", "test_routerd", "test_cache", "test_process")
+REDIRECT = lab_files("test_redirect", "test_routerd")
+# Hosts of caches; the second file has a net of two routers and three proxies.
+CACHES = lab_files("test_cache", "test_cached", "test_process")
 # Means nothing by any other clock.
 RATE = lab_files("test_rate")
 SMP = lab_files("test_smp")
@@ -73,7 +75,7 @@ CROWDS = [f"{DEBUG}/test_{name}.py" for name in ("storm", "flood")]
 PARALLEL = [*SMP, *CROWDS, ADVERSE[0]]
 OTHERS = ["tests/lab", f"--ignore={DEBUG}",
           *(f"--ignore={f}" for f in CLIENT_GATEWAY + RETURNS + MATRIX + COUNTED + RATE +
-            REDIRECT)]
+            REDIRECT + CACHES)]
 FUZZERS = ("tag", "fsm", "packet", "crack", "value", "config", "netlink", "wccp",
            "router", "cache")
 
@@ -95,6 +97,7 @@ MACHINES = {
     "lab-6.1-returns": Machine("6.1", ["-c", "2"], RETURNS),
     "lab-6.1-matrix": Machine("6.1", ["-c", "2"], MATRIX),
     "lab-6.1-redirect": Machine("6.1", ["-c", "2"], REDIRECT),
+    "lab-6.1-caches": Machine("6.1", ["-c", "2"], CACHES),
     "lab-6.1-counted": Machine("6.1", ["-i"], COUNTED),
     "lab-6.1-rate": Machine("6.1", ["-i"], RATE),
     "lab-6.12-counted": Machine("6.12", ["-i"], lab_files("test_smoke")),
@@ -103,6 +106,7 @@ MACHINES = {
     "uml-lab": Machine("uml", ["-m", "2560", "-t", "1800"],
                        [*OTHERS, f"--ignore={SMP[0]}", *COUNTED]),
     "uml-redirect": Machine("uml", ["-m", "2560", "-t", "1800"], REDIRECT),
+    "uml-caches": Machine("uml", ["-m", "2560", "-t", "1800"], CACHES),
     "uml-returns": Machine("uml", ["-m", "2560", "-t", "1800"], RETURNS + MATRIX),
     "uml-matrix": Machine("uml", ["-m", "2560", "-t", "1800"], MATRIX[-1:], {"WLB_MATRIX": "all"}),
     "uml-adverse": Machine("uml", ["-m", "2560", "-t", "1800"], ADVERSE, MANY),
@@ -114,8 +118,8 @@ MACHINES = {
 # WLB_CASES=half or quarter: so many of the cases, and which of them run where: with half all do,
 # in one machine or the other.
 PARTS = {"lab-6.1": 0, "lab-6.1-client": 0, "lab-6.1-returns": 0, "lab-6.1-matrix": 0,
-         "lab-6.1-redirect": 0, "lab-6.1-counted": 0, "uml-lab": 1, "uml-client": 1,
-         "uml-returns": 1, "uml-redirect": 1}
+         "lab-6.1-redirect": 0, "lab-6.1-caches": 0, "lab-6.1-counted": 0,
+         "uml-lab": 1, "uml-client": 1, "uml-returns": 1, "uml-redirect": 1, "uml-caches": 1}
 SHARES = {"half": 2, "quarter": 4}
 
 # How a kernel says that something is wrong, once it has said UP, as lab.sh has it say.
@@ -413,13 +417,13 @@ TARGETS = {
     "check": [
         (1, ["deps", "kmod", "userspace"]),
         (2, ["lab-6.1", "lab-6.1-client", "lab-6.1-returns", "lab-6.1-matrix",
-             "lab-6.1-redirect", "sim", "style",
+             "lab-6.1-redirect", "lab-6.1-caches", "sim", "style",
              "lab-6.1-counted", "lab-6.1-rate", "lab-6.12-counted", "lab-6.12", "clang",
              "checkpatch", "unit", "shell", "python"])],
     "debug": [
         (1, ["kmod-uml", "userspace"]),
         (2, ["uml-crowds", "uml-lab", "uml-returns", "uml-adverse",
-             "uml-redirect", "uml-client", "fuzz",
+             "uml-redirect", "uml-caches", "uml-client", "fuzz",
              "explore"])],
     "matrix": [(1, ["kmod-uml", "userspace", "uml-matrix"])],
     "smp": [(1, ["kmod-smp", "userspace", "smp"])],
