@@ -26,7 +26,7 @@ rm -f "$WLB_OUT/$name.json"
 [ "$name" = wccp ] || rm -f "build/results/$name.json"
 echo "demo: booting Linux $kver"
 status=0
-scripts/lab.sh -i -k "$kver" -t 420 -- env "WLB_COMMIT=$commit" python3 "$play" || status=$?
+scripts/lab.sh -i -k "$kver" -t 1800 -- env "WLB_COMMIT=$commit" python3 "$play" || status=$?
 if [ -e "$WLB_OUT/$name.json" ]; then
 	scripts/result.py "$name.json" <"$WLB_OUT/$name.json"
 	echo "demo: build/results/$name.json written"

@@ -146,8 +146,9 @@ class Play:
         # Weights say what each must have in the end; who has more gives, who has less takes.
         counts = collections.Counter(before)
         total = sum(WEIGHTS[name] for name in left)
-        least = sum(max(0, 256 * WEIGHTS[name] // total - counts[self.address[name]])
-                    for name in left)
+        orphans = 256 - sum(counts[self.address[name]] for name in left)
+        least = max(orphans, sum(max(0, 256 * WEIGHTS[name] // total - counts[self.address[name]])
+                                 for name in left))
         self.steps.append({"step": what, "noticed_s": noticed, "dealt_s": round(took, 1),
                            "moved": moved, "least": least, "began": began,
                            "ended": time.monotonic()})
@@ -245,7 +246,7 @@ def problems(run):
     if not run["pages"]:
         yield "no page was fetched"
     for step in run["steps"]:
-        if step["moved"] > step["least"] + 2:       # weights do not divide 256
+        if step["moved"] > step["least"] + 2:       # weights need not divide 256
             yield f"{step['step']}: {step['moved']} buckets moved, {step['least']} must"
     killed, _, drained, _, silent, _ = run["steps"]
     # A dead proxy is told of; a silent host is noticed after three intervals.

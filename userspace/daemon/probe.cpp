@@ -94,8 +94,8 @@ private:
 
 class TcpAttempt : public Attempt {
 public:
-    TcpAttempt(asio::io_context &io, TcpProbe question, milliseconds timeout, Finish finish)
-        : Attempt(io, timeout, std::move(finish)), question_(std::move(question)), stream_(io)
+    TcpAttempt(asio::io_context &io, const TcpProbe &question, milliseconds timeout, Finish finish)
+        : Attempt(io, timeout, std::move(finish)), question_(question), stream_(io)
     {
     }
 
@@ -269,7 +269,14 @@ public:
     explicit Running(std::shared_ptr<Attempt> attempt) : attempt_(std::move(attempt)) {}
     Running(const Running &) = delete;
     Running &operator=(const Running &) = delete;
-    ~Running() override { attempt_->forget(); }
+    ~Running() override
+    {
+        try {
+            attempt_->forget();
+        } catch (...) {
+            // what cannot be cancelled ends by itself, and tells nobody
+        }
+    }
 
 private:
     std::shared_ptr<Attempt> attempt_;
