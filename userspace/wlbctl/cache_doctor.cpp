@@ -77,13 +77,13 @@ private:
                 "it redirects nothing to this cache",
                 "look at its group list and password, and at firewalls on UDP port 2048");
         for (const auto &router : group.at("routers")) {
-            const auto what =
+            auto what =
                 name + ": router " + word(router, "router-id") + ": " + word(router, "state");
             const auto why = word(router, "why");
             if (word(router, "state") == "ready")
                 say(Finding::good, what);
             else
-                say(Finding::warning, what + (why.empty() ? "" : ": " + why),
+                say(Finding::warning, what.append(why.empty() ? "" : ": ").append(why),
                     "it redirects nothing to this cache yet", "wlbctl cache show detail");
         }
     }

@@ -75,12 +75,15 @@ Result<std::string> delivery_rules(const CacheHost &host)
         if (!match)
             return match.error();
         const auto port = ":" + std::to_string(group.deliver->port);
-        const auto rule = "\t\tmeta mark " + mark_text(host) + " " + *match;
-        if (group.deliver->by == DeliverBy::tproxy)
-            take +=
-                rule + " tproxy " + (group.is_ipv6() ? "ip6" : "ip") + " to " + port + " accept\n";
+        const bool tproxy = group.deliver->by == DeliverBy::tproxy;
+        auto &rules = tproxy ? take : hand;
+        rules.append("\t\tmeta mark ").append(mark_text(host)).append(" ").append(*match);
+        if (tproxy)
+            rules.append(group.is_ipv6() ? " tproxy ip6 to " : " tproxy ip to ")
+                .append(port)
+                .append(" accept\n");
         else
-            hand += rule + " redirect to " + port + "\n";
+            rules.append(" redirect to ").append(port).append("\n");
     }
     const std::string name = delivery_table;
     std::string text =

@@ -43,10 +43,10 @@ void line(std::ostream &out, int indent, const std::string &label, const std::st
         << std::setw(label_width - indent) << label + ":" << value << "\n";
 }
 
-void line(std::ostream &out, int indent, const std::string &label, const Json &group,
+void line(std::ostream &out, int indent, const std::string &label, const Json &object,
           const char *key)
 {
-    line(out, indent, label, text(group.at(key)));
+    line(out, indent, label, text(object.at(key)));
 }
 
 std::string clock_text(double seconds)
