@@ -11,7 +11,7 @@ PREFIX  ?= /usr/local
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
-all: kmod userspace ## build the module for the running kernel, wlbctl, wlb-routerd and wlb-cached
+all: kmod userspace ## build the module for the running kernel, wlbctl and the daemons
 
 deps: ## install what build, demo and check need (as root)
 	scripts/deps.sh
@@ -19,7 +19,7 @@ deps: ## install what build, demo and check need (as root)
 kmod: ## build the module for KVER
 	scripts/build-kmod.sh $(KVER)
 
-userspace: ## build wlbctl, wlb-routerd and wlb-cached
+userspace: ## build wlbctl and the daemons
 	$(MAKE) -C userspace all
 
 demo: deps ## a client's pages served by the nearest replica, in a test machine
@@ -60,12 +60,21 @@ install: all ## install module, wlbctl, man pages, example configuration
 	install -D -m 755 build/userspace/wlbctl $(DESTDIR)$(PREFIX)/sbin/wlbctl
 	install -D -m 755 build/userspace/wlb-routerd $(DESTDIR)$(PREFIX)/sbin/wlb-routerd
 	install -D -m 755 build/userspace/wlb-cached $(DESTDIR)$(PREFIX)/sbin/wlb-cached
+	install -D -m 755 build/userspace/wlb-processd $(DESTDIR)$(PREFIX)/sbin/wlb-processd
+	install -D -m 755 build/userspace/wlb-gatewayd $(DESTDIR)$(PREFIX)/sbin/wlb-gatewayd
+	install -D -m 755 build/userspace/wlb-replicad $(DESTDIR)$(PREFIX)/sbin/wlb-replicad
 	install -D -m 644 docs/wlbctl.8 \
 		$(DESTDIR)$(PREFIX)/share/man/man8/wlbctl.8
 	install -D -m 644 docs/wlb-routerd.8 \
 		$(DESTDIR)$(PREFIX)/share/man/man8/wlb-routerd.8
 	install -D -m 644 docs/wlb-cached.8 \
 		$(DESTDIR)$(PREFIX)/share/man/man8/wlb-cached.8
+	install -D -m 644 docs/wlb-processd.8 \
+		$(DESTDIR)$(PREFIX)/share/man/man8/wlb-processd.8
+	install -D -m 644 docs/wlb-gatewayd.8 \
+		$(DESTDIR)$(PREFIX)/share/man/man8/wlb-gatewayd.8
+	install -D -m 644 docs/wlb-replicad.8 \
+		$(DESTDIR)$(PREFIX)/share/man/man8/wlb-replicad.8
 	install -D -m 644 docs/wlb.toml.5 \
 		$(DESTDIR)$(PREFIX)/share/man/man5/wlb.toml.5
 	install -D -m 644 packaging/completion/wlbctl \
@@ -81,8 +90,14 @@ uninstall: ## take away what install has put there, but no configuration
 		$(DESTDIR)$(PREFIX)/sbin/wlbctl \
 		$(DESTDIR)$(PREFIX)/sbin/wlb-routerd \
 		$(DESTDIR)$(PREFIX)/sbin/wlb-cached \
+		$(DESTDIR)$(PREFIX)/sbin/wlb-processd \
+		$(DESTDIR)$(PREFIX)/sbin/wlb-replicad \
+		$(DESTDIR)$(PREFIX)/share/man/man8/wlb-replicad.8 \
+		$(DESTDIR)$(PREFIX)/sbin/wlb-gatewayd \
+		$(DESTDIR)$(PREFIX)/share/man/man8/wlb-gatewayd.8 \
 		$(DESTDIR)$(PREFIX)/share/man/man8/wlb-routerd.8 \
 		$(DESTDIR)$(PREFIX)/share/man/man8/wlb-cached.8 \
+		$(DESTDIR)$(PREFIX)/share/man/man8/wlb-processd.8 \
 		$(DESTDIR)$(PREFIX)/share/man/man8/wlbctl.8 \
 		$(DESTDIR)$(PREFIX)/share/man/man5/wlb.toml.5 \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/wlbctl \

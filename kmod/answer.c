@@ -6,6 +6,7 @@
  */
 #include "conf.h"
 #include "crack.h"
+#include "direct.h"
 #include "flow.h"
 #include "hint.h"
 #include "icmp.h"
@@ -89,9 +90,7 @@ static enum wlb_from wlb_answerer(const struct wlb_service *service,
 		       WLB_FROM_WINNER : WLB_FROM_SERVER;
 	if (wlb_flow_won_by(f, a->from, a->p.v6))
 		return WLB_FROM_WINNER;
-	if (service && (service->any_replica ||
-			wlb_prefixes_match(&service->replicas, a->from,
-					   a->p.v6)))
+	if (service && wlb_service_lists(service, a->from, a->p.v6))
 		return WLB_FROM_REPLICA;
 	return WLB_FROM_STRANGER;
 }
@@ -189,18 +188,50 @@ static bool wlb_not_preferred(struct wlb_net *wn,
 				      a->from);
 }
 
-/* What the outcome of a race tells for the next one. */
+/*
+ * Is it an answer to trust from somebody who may be asked directly the next time? As for
+ * a win, of losers too. Before the state machine has it.
+ */
+static bool wlb_answer_teaches(const struct wlb_service *service,
+			       const struct wlb_flow *f, const struct wlb_far *a,
+			       const struct wlb_seg *seg, enum wlb_from from)
+{
+	return service && service->race == WLB_SERVICE_DIRECT &&
+	       from == WLB_FROM_REPLICA && seg->ack == f->fsm.isn + 1 &&
+	       (!seg->has_nonce || (seg->nonce == f->fsm.nonce &&
+				    !(f->fsm.flags & WLB_FSM_ASKED))) &&
+	       !wlb_addr_eq(a->from, wlb_flow_server(f, a->p.v6), a->p.v6);
+}
+
+/* True if a clone of ours had asked it. */
+static bool wlb_answer_learn(struct wlb_net *wn, const struct wlb_cg *cg,
+			     const struct wlb_flow *f, const struct wlb_far *a,
+			     bool won)
+{
+	struct wlb_syn syn = {
+		.key = &a->key, .server = wlb_flow_server(f, a->p.v6),
+		.isn = f->fsm.isn,
+	};
+
+	return wlb_direct_answered(wn, cg, &syn, a->from, a->o ? a->o->via : -1,
+				   won);
+}
+
+/*
+ * What the outcome of a race tells for the next one. @direct: the winner was asked by a
+ * clone of ours, which tells nothing of the path to the server.
+ */
 static void wlb_race_learn(struct wlb_net *wn, const struct wlb_cg *cg,
 			   const struct wlb_service *service,
 			   const struct wlb_flow *f, const struct wlb_far *a,
-			   bool plain)
+			   bool plain, bool direct)
 {
 	const union wlb_addr *server = wlb_flow_server(f, a->p.v6);
 
 	if (service && service->sticky)
 		wlb_hint_winner(wn->hints, a->key.client, server, a->p.v6,
 				a->from, service->sticky);
-	if (cg->untagged)
+	if (cg->untagged && !direct)
 		wlb_hint_answered(wn->hints, server, a->p.v6, plain,
 				  cg->untagged);
 }
@@ -256,7 +287,7 @@ static unsigned int wlb_cg_far_control(struct wlb_net *wn,
 	struct wlb_table *t = wn->table;
 	u8 buf[WLB_TCP_HDR_MAX];
 	int stat = WLB_NO_STAT;
-	bool racing, plain;
+	bool racing, plain, teaches, direct = false;
 	enum wlb_from from;
 	struct wlb_flow *f;
 	struct wlb_seg seg;
@@ -284,7 +315,10 @@ static unsigned int wlb_cg_far_control(struct wlb_net *wn,
 	racing = f->fsm.state == WLB_FLOW_RACING;
 	plain = racing && (f->fsm.flags & WLB_FSM_UNTAGGED);
 	syn_us = f->fsm.syn_us;
+	teaches = synack && wlb_answer_teaches(service, f, a, &seg, from);
 	if (synack && wlb_not_preferred(wn, service, f, a, &seg, from)) {
+		if (teaches)
+			wlb_answer_learn(wn, cg, f, a, false);
 		stat = WLB_STAT_answer_not_preferred;
 		verdict = WLB_RESET;
 		goto unlock;
@@ -311,9 +345,11 @@ static unsigned int wlb_cg_far_control(struct wlb_net *wn,
 	    verdict == WLB_RESET)
 		wlb_race_answer(wn, f, a->hash, a->from, verdict != WLB_RESET,
 				syn_us);
+	if (teaches && (verdict == WLB_WIN || verdict == WLB_RESET))
+		direct = wlb_answer_learn(wn, cg, f, a, verdict == WLB_WIN);
 	if (verdict == WLB_WIN || verdict == WLB_WIN_SERVER)
 		wlb_race_learn(wn, cg, service, f, a,
-			       plain && verdict == WLB_WIN_SERVER);
+			       plain && verdict == WLB_WIN_SERVER, direct);
 	if (verdict == WLB_CARRY || verdict == WLB_WIN ||
 	    (racing && f->fsm.state == WLB_FLOW_TOMBSTONE))
 		wlb_flow_touch(f, wlb_fsm_timeout(&f->fsm, &cg->timeouts));

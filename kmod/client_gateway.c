@@ -6,6 +6,7 @@
  * server.
  */
 #include "conf.h"
+#include "direct.h"
 #include "flow.h"
 #include "hint.h"
 #include "icmp.h"
@@ -162,7 +163,31 @@ static struct wlb_flow *wlb_syn_add(struct wlb_net *wn, const struct wlb_cg *cg,
 	return f;
 }
 
+/*
+ * The SYN of a race goes to the server, and by the server's gateway to replicas: by the
+ * race's tag. In race mode `direct` straight to those that are known, and then maybe by
+ * nobody else: the server's copy says so.
+ */
+static void wlb_syn_offer(struct wlb_net *wn, const struct wlb_cg *cg,
+			  const struct wlb_service *service, struct sk_buff *skb,
+			  const struct wlb_pkt *p, const struct wlb_opts *opts,
+			  const struct wlb_tag *tag, const struct wlb_syn *syn,
+			  bool repeated)
+{
+	struct wlb_ask ask = { .permit = true };
+	struct wlb_pkt tagged;
+
+	/* nor would replicas walk extension headers: see server_gateway.c */
+	if (service->race == WLB_SERVICE_DIRECT &&
+	    !(p->v6 && p->off != sizeof(struct ipv6hdr)))
+		wlb_direct_ask(wn, cg, service, syn, repeated, &ask);
+	wlb_syn_tag(skb, p, opts, ask.permit ? tag : &wlb_tag_never);
+	if (ask.n && wlb_pkt_parse(skb, 0, p->v6, &tagged) > 0)
+		wlb_direct_send(wn, skb, &tagged, tag, &ask);
+}
+
 static unsigned int wlb_syn_race(struct wlb_net *wn, const struct wlb_cg *cg,
+				 const struct wlb_service *service,
 				 struct sk_buff *skb, const struct wlb_pkt *p,
 				 const struct wlb_opts *opts, bool race)
 {
@@ -174,14 +199,17 @@ static unsigned int wlb_syn_race(struct wlb_net *wn, const struct wlb_cg *cg,
 		.state = WLB_TAG_PERMITTED,
 		.offers = cg->returns | WLB_OFFER_GRE,
 	};
+	struct wlb_syn syn = { .key = &key, .server = &p->dst };
 	enum wlb_verdict verdict = WLB_RENEW;
 	struct wlb_table *t = wn->table;
 	u32 hash = wlb_flow_hash(t, &key);
 	int stat = WLB_NO_STAT;
+	bool repeated = false;
 	struct wlb_seg seg;
 	struct wlb_flow *f;
 
 	wlb_pkt_seg(p, &seg);
+	syn.isn = seg.seq;
 	/* its own lock, so before ours; a flow that is there needs no room */
 	if (wlb_flow_full(t, cg->max_flows) &&
 	    !wlb_flow_to_server(t, hash, &key, &p->dst) &&
@@ -202,6 +230,7 @@ static unsigned int wlb_syn_race(struct wlb_net *wn, const struct wlb_cg *cg,
 		verdict = f && race ? WLB_RACE : WLB_PASS;
 	} else if (verdict == WLB_RACE || verdict == WLB_RACE_PLAIN) {
 		f->fsm.syn_us = wlb_now_us();
+		repeated = true;
 		if (!race) {
 			stat = WLB_STAT_syn_payload;
 			verdict = WLB_PASS;
@@ -217,7 +246,7 @@ static unsigned int wlb_syn_race(struct wlb_net *wn, const struct wlb_cg *cg,
 		wlb_count(wn, stat);
 	switch (verdict) {
 	case WLB_RACE:
-		wlb_syn_tag(skb, p, opts, &tag);
+		wlb_syn_offer(wn, cg, service, skb, p, opts, &tag, &syn, repeated);
 		return NF_ACCEPT;
 	case WLB_RACE_PLAIN:
 		return wlb_syn_pass(skb, p, opts, NULL);
@@ -273,7 +302,7 @@ static unsigned int wlb_cg_syn(struct wlb_net *wn, const struct wlb_cg *cg,
 	}
 	/* each replica would execute the request */
 	if (p->len > wlb_pkt_hlen(p) || opts.fast_open)
-		return wlb_syn_race(wn, cg, skb, p, &opts, false);
+		return wlb_syn_race(wn, cg, service, skb, p, &opts, false);
 	if (!wlb_syn_prepare(skb, p, &opts)) {
 		wlb_count(wn, WLB_STAT_syn_no_memory);
 		return NF_ACCEPT;
@@ -284,7 +313,7 @@ static unsigned int wlb_cg_syn(struct wlb_net *wn, const struct wlb_cg *cg,
 		wlb_syn_tag(skb, p, &opts, &wlb_tag_never);
 		return NF_ACCEPT;
 	}
-	return wlb_syn_race(wn, cg, skb, p, &opts, true);
+	return wlb_syn_race(wn, cg, service, skb, p, &opts, true);
 }
 
 /* A segment of the client that may change its flow's state. */

@@ -58,6 +58,7 @@ bool wlb_prefixes_match(const struct wlb_prefixes *list,
 /* Client gateway: service.c */
 
 #define WLB_MAX_FLOWS_DEFAULT	131072
+#define WLB_MAX_LEARNED_DEFAULT	4096
 
 /* seconds: half of what 32 bits of jiffies hold at the highest HZ */
 #define WLB_TIMEOUT_MAX		(24 * 24 * 3600)
@@ -70,6 +71,9 @@ struct wlb_service {
 	struct wlb_prefixes replicas;
 	struct wlb_prefixes never;
 	u32 sticky;			/* seconds, 0: not at all */
+	u32 explore;			/* seconds, 0: never */
+	u8 race;			/* enum wlb_service_race */
+	u8 fan_out;
 };
 
 struct wlb_by_port {
@@ -83,10 +87,13 @@ struct wlb_cg {
 	u32 client_quota;
 	u32 returns;		/* 1 << enum wlb_return: offered */
 	u32 carried;		/* and those of flows from before; grows */
+	u32 max_learned;
 	bool notrack;
-	struct wlb_timeouts timeouts;	/* seconds, as the next two */
+	bool direct;		/* some service is */
+	struct wlb_timeouts timeouts;	/* seconds, as the next three */
 	u32 untagged;			/* servers behind a path that drops tags */
 	u32 dead;			/* winners that are silent; 0: never */
+	u32 learned;			/* answerers that are silent */
 	unsigned int n_inside;
 	char inside[WLB_MAX_INSIDE][IFNAMSIZ];
 	struct wlb_service *fallback;	/* the one with all_ports */
@@ -98,6 +105,14 @@ struct wlb_cg {
 
 /* NULL unless some service covers @port (host order). */
 const struct wlb_service *wlb_cg_service(const struct wlb_cg *cg, u16 port);
+/* May @addr answer? */
+static inline bool wlb_service_lists(const struct wlb_service *service,
+				     const union wlb_addr *addr, bool v6)
+{
+	return service->any_replica ||
+	       wlb_prefixes_match(&service->replicas, addr, v6);
+}
+
 /* @dev is NULL for what the host sends itself. */
 bool wlb_cg_inside(const struct wlb_cg *cg, const struct net_device *dev);
 
@@ -131,6 +146,13 @@ struct wlb_origin_replica {
 	u32 delay_us;			/* one way from here */
 	u32 hold_us;			/* how long its clone is held */
 	u8 via;				/* enum wlb_via */
+	atomic64_t clones;		/* sent to it; changes at run time */
+};
+
+struct wlb_replicas {
+	u32 hold_us;			/* how long the server's copy is held */
+	u16 n;
+	struct wlb_origin_replica replica[];
 };
 
 struct wlb_origin {
@@ -141,9 +163,9 @@ struct wlb_origin {
 	bool has_source;
 	union wlb_addr source;
 	u32 max_hold_us;
-	u32 hold_us;			/* how long the server's copy is held */
-	u16 n_replicas;
-	struct wlb_origin_replica *replica;
+	struct wlb_replicas *configured;
+	/* in force: these, or what a daemon has set; changes at run time */
+	struct wlb_replicas __rcu *replicas;
 };
 
 struct wlb_sg {
@@ -156,6 +178,25 @@ struct wlb_sg {
 const struct wlb_origin *wlb_sg_origin(const struct wlb_sg *sg,
 				       const union wlb_addr *server, bool v6,
 				       u16 port);
+
+/*
+ * origin_replica.c. Of the attributes of @type among @len bytes from @first on;
+ * ERR_PTR with @extack set if one is refused, -ENOSPC if they are too many. The
+ * origin's servers, race and cap are read already.
+ */
+struct wlb_replicas *wlb_replicas_build(const struct wlb_origin *o,
+					const struct nlattr *first, int len,
+					int type,
+					struct netlink_ext_ack *extack);
+/* Sets again, in @o, what is set in @old; 0 or -ENOMEM. */
+int wlb_replicas_keep(struct wlb_origin *o, const struct wlb_origin *old);
+/* Moves the counters of those that are in both; nobody counts in @from any more. */
+void wlb_replicas_inherit(struct wlb_replicas *to, struct wlb_replicas *from,
+			  bool v6);
+int wlb_put_replica(struct sk_buff *msg, int type,
+		    const struct wlb_origin_replica *r, bool v6, bool counted);
+int wlb_nla_delay(const struct nlattr *attr, u32 *to,
+		  struct netlink_ext_ack *extack);
 
 /* Replica: served.c */
 
@@ -197,10 +238,12 @@ const struct wlb_served *wlb_rep_spoofer(const struct wlb_rep *rep,
  * fit.
  */
 struct wlb_cg *wlb_cg_build(struct genl_info *info);
-struct wlb_sg *wlb_sg_build(struct genl_info *info);
+struct wlb_sg *wlb_sg_build(struct genl_info *info, struct wlb_sg *old);
 struct wlb_rep *wlb_rep_build(struct genl_info *info,
 			      const struct wlb_rep *old);
 void wlb_cg_free(struct wlb_cg *cg);
+/* Counters go on. Once @sg is in place and nobody reads @old; either may be NULL. */
+void wlb_sg_inherit(struct wlb_sg *sg, struct wlb_sg *old);
 void wlb_sg_free(struct wlb_sg *sg);
 void wlb_rep_free(struct wlb_rep *rep);
 int wlb_cg_put(struct sk_buff *msg, const struct wlb_cg *cg);

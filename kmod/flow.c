@@ -7,6 +7,7 @@
 
 #include "conf.h"
 #include "flow.h"
+#include "learned.h"
 #include "live.h"
 #include "race.h"
 
@@ -258,6 +259,24 @@ static void wlb_table_expire(struct wlb_table *t, u32 bucket)
 	wlb_flow_unlock(t, bucket);
 }
 
+/* The worker's other chore, by the settings of now. */
+static void wlb_table_reap(struct wlb_net *wn)
+{
+	struct wlb_learned *learned = READ_ONCE(wn->learned);
+	u32 ttl = 0, max = 0;
+	struct wlb_cg *cg;
+
+	rcu_read_lock();
+	cg = rcu_dereference(wn->cg);
+	if (cg) {
+		ttl = cg->learned;
+		max = cg->max_learned;
+	}
+	rcu_read_unlock();
+	if (learned && ttl)
+		wlb_learned_reap(learned, ttl, max);
+}
+
 static void wlb_table_gc(struct work_struct *work)
 {
 	struct wlb_table *t = container_of(work, struct wlb_table, gc.work);
@@ -271,6 +290,7 @@ static void wlb_table_gc(struct work_struct *work)
 			cond_resched();
 	}
 	wlb_table_bury(t);
+	wlb_table_reap(t->wn);
 	if (!(++t->gc_runs % WLB_REAP_RUNS))
 		wlb_peers_reap(t->wn->peers, false);
 	queue_delayed_work(system_power_efficient_wq, &t->gc, HZ / 4);

@@ -4,11 +4,13 @@
 
 #include "cache.h"
 #include "conf.h"
+#include "direct.h"
 #include "flow.h"
 #include "genl.h"
 #include "group.h"
 #include "hint.h"
 #include "hold.h"
+#include "learned.h"
 #include "path.h"
 #include "process.h"
 #include "race.h"
@@ -130,6 +132,12 @@ static int wlb_cg_prepare(struct wlb_net *wn, struct wlb_cg *cg,
 			       "max-flows: at most 131072 in a user's own namespace");
 		return -EPERM;
 	}
+	if (wn->net->user_ns != &init_user_ns &&
+	    cg->max_learned > WLB_MAX_LEARNED_DEFAULT) {
+		NL_SET_ERR_MSG(extack,
+			       "max-learned: at most 4096 in a user's own namespace");
+		return -EPERM;
+	}
 	/* live flows of ports and return modes that are no more are still carried */
 	if (old && atomic_read(&wn->table->flows)) {
 		bitmap_or(cg->map.bit, cg->map.bit, old->map.bit, 65536);
@@ -141,7 +149,8 @@ static int wlb_cg_prepare(struct wlb_net *wn, struct wlb_cg *cg,
 		wn->peers = wlb_peers_alloc();
 	if (!wn->hints)
 		wn->hints = wlb_hints_alloc();
-	if (!wn->races || !wn->peers || !wn->hints)
+	if (!wn->races || !wn->peers || !wn->hints ||
+	    (cg->direct && wlb_direct_prepare(wn)))
 		return -ENOMEM;
 	if (!wn->table) {
 		struct wlb_table *table = wlb_table_alloc(wn);
@@ -212,7 +221,11 @@ static int wlb_conf_set(struct sk_buff *skb, struct genl_info *info)
 			goto free;
 	}
 	if (roles & WLB_ROLE_SERVER_GATEWAY) {
-		sg = wlb_sg_build(info);
+		struct wlb_sg *old =
+			rcu_dereference_protected(wn->sg,
+						  lockdep_is_held(&wn->lock));
+
+		sg = wlb_sg_build(info, old);
 		err = IS_ERR(sg) ? PTR_ERR(sg) : sg ? wlb_sg_prepare(wn) : 0;
 		if (err)
 			goto free;
@@ -247,12 +260,23 @@ static int wlb_conf_set(struct sk_buff *skb, struct genl_info *info)
 					  lockdep_is_held(&wn->lock));
 	wlb_hooks_update(wn, on);
 	wn->generation++;
+	if (roles & WLB_ROLE_SERVER_GATEWAY)
+		wn->replica_generation++;
 	/* now the old ones are what is to be freed */
 	synchronize_rcu();
+	if (roles & WLB_ROLE_SERVER_GATEWAY) {
+		struct wlb_sg *new =
+			rcu_dereference_protected(wn->sg,
+						  lockdep_is_held(&wn->lock));
+
+		wlb_sg_inherit(new, sg);
+	}
 	if (on & WLB_ROLE_CLIENT_GATEWAY)
 		wlb_table_start(wn->table);
 	else if (wn->table)
 		wlb_table_stop(wn->table);
+	if (!(on & WLB_ROLE_CLIENT_GATEWAY) && wn->learned)
+		wlb_learned_flush(wn->learned, NULL, false);
 	if (!(on & WLB_ROLE_SERVER_GATEWAY) && wn->hold)
 		wlb_hold_flush(wn->hold);
 free:
@@ -595,6 +619,29 @@ static const struct genl_ops wlb_genl_ops[] = {
 		.cmd = WLB_CMD_PROCESS_GET,
 		.flags = GENL_UNS_ADMIN_PERM,
 		.dumpit = wlb_process_get,
+		.policy = wlb_empty_policy,
+		.maxattr = WLB_A_MAX,
+	}, {
+		.cmd = WLB_CMD_LEARNED_GET,
+		.flags = GENL_UNS_ADMIN_PERM,
+		.dumpit = wlb_learned_get,
+		.policy = wlb_empty_policy,
+		.maxattr = WLB_A_MAX,
+	}, {
+		.cmd = WLB_CMD_LEARNED_FLUSH,
+		.flags = GENL_UNS_ADMIN_PERM,
+		.doit = wlb_learned_forget,
+		.policy = wlb_learned_forget_policy,
+		.maxattr = WLB_A_MAX,
+	}, {
+		.cmd = WLB_CMD_REPLICA_SET,
+		.flags = GENL_UNS_ADMIN_PERM,
+		.doit = wlb_replica_set,
+		.policy = wlb_replica_set_policy,
+		.maxattr = WLB_A_MAX,
+	}, {
+		.cmd = WLB_CMD_REPLICA_GET,
+		.dumpit = wlb_replica_get,
 		.policy = wlb_empty_policy,
 		.maxattr = WLB_A_MAX,
 	},

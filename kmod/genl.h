@@ -13,6 +13,11 @@ enum {
 
 extern struct genl_family wlb_genl_family;
 
+/* origin_replica.c */
+extern const struct nla_policy wlb_replica_set_policy[WLB_A_MAX + 1];
+int wlb_replica_set(struct sk_buff *skb, struct genl_info *info);
+int wlb_replica_get(struct sk_buff *msg, struct netlink_callback *cb);
+
 /* Begins one message of a dump, with its generation check; NULL if full. */
 void *wlb_genl_put(struct sk_buff *msg, struct netlink_callback *cb, u8 cmd);
 

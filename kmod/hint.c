@@ -133,17 +133,29 @@ void wlb_hint_winner(struct wlb_hints *hints, const union wlb_addr *client,
 	spin_unlock_bh(&h->lock);
 }
 
+bool wlb_hint_preferred(struct wlb_hints *hints, const union wlb_addr *client,
+			const union wlb_addr *server, bool v6,
+			union wlb_addr *winner)
+{
+	struct wlb_hint_key key;
+	struct wlb_hint *h = wlb_hint_slot(hints, client, server, v6, &key);
+	bool found;
+
+	spin_lock_bh(&h->lock);
+	found = wlb_hint_is(h, &key);
+	if (found)
+		memcpy(winner, &h->winner, wlb_addr_len(v6));
+	spin_unlock_bh(&h->lock);
+	return found;
+}
+
 bool wlb_hint_prefers_other(struct wlb_hints *hints,
 			    const union wlb_addr *client,
 			    const union wlb_addr *server, bool v6,
 			    const union wlb_addr *from)
 {
-	struct wlb_hint_key key;
-	struct wlb_hint *h = wlb_hint_slot(hints, client, server, v6, &key);
-	bool other;
+	union wlb_addr winner;
 
-	spin_lock_bh(&h->lock);
-	other = wlb_hint_is(h, &key) && !wlb_addr_eq(&h->winner, from, v6);
-	spin_unlock_bh(&h->lock);
-	return other;
+	return wlb_hint_preferred(hints, client, server, v6, &winner) &&
+	       !wlb_addr_eq(&winner, from, v6);
 }

@@ -30,6 +30,10 @@ bool wlb_hint_is_untagged(struct wlb_hints *hints, const union wlb_addr *server,
 void wlb_hint_winner(struct wlb_hints *hints, const union wlb_addr *client,
 		     const union wlb_addr *server, bool v6,
 		     const union wlb_addr *winner, u32 ttl);
+/* Who that is, if it is not forgotten. */
+bool wlb_hint_preferred(struct wlb_hints *hints, const union wlb_addr *client,
+			const union wlb_addr *server, bool v6,
+			union wlb_addr *winner);
 /* Has somebody but @from won lately? */
 bool wlb_hint_prefers_other(struct wlb_hints *hints,
 			    const union wlb_addr *client,

@@ -5,6 +5,7 @@
 #include <linux/slab.h>
 #include <linux/timerqueue.h>
 
+#include "clone.h"
 #include "compat.h"
 #include "hold.h"
 
@@ -64,7 +65,8 @@ static void wlb_held_release(struct wlb_hold *hold, struct wlb_held *h)
 {
 	rcu_read_lock();
 	if (h->is_clone)
-		wlb_clone_send(hold->wn, h->skb, &h->tunnel);
+		wlb_count(hold->wn, wlb_clone_send(hold->wn, h->skb, &h->tunnel) ?
+			  WLB_STAT_clone_failed : WLB_STAT_clone_sent);
 	else if (wlb_held_hooks(h) == 1)
 		h->state.okfn(h->state.net, h->state.sk, h->skb);
 	rcu_read_unlock();

@@ -6,10 +6,12 @@
 
 #include "cache.h"
 #include "conf.h"
+#include "direct.h"
 #include "flow.h"
 #include "group.h"
 #include "hint.h"
 #include "hold.h"
+#include "learned.h"
 #include "path.h"
 #include "process.h"
 #include "race.h"
@@ -55,6 +57,8 @@ static void __net_exit wlb_net_exit(struct net *net)
 	wlb_peers_free(wn->peers);
 	wlb_races_free(wn->races);
 	wlb_hints_free(wn->hints);
+	wlb_learned_free(wn->learned);
+	wlb_questions_free(wn->questions);
 	wlb_nonces_free(wn->nonces);
 	wlb_paths_free(wn->paths);
 	wlb_cg_free(rcu_dereference_protected(wn->cg, true));

@@ -22,6 +22,8 @@ struct wlb_races;
 struct wlb_peers;
 struct wlb_nonces;
 struct wlb_hints;
+struct wlb_learned;
+struct wlb_questions;
 struct wlb_paths;
 struct wlb_groups;
 struct wlb_router;
@@ -49,6 +51,8 @@ struct wlb_net {
 	struct wlb_peers *peers;	/* client gateway: winners */
 	struct wlb_races *races;	/* client gateway: last races */
 	struct wlb_hints *hints;	/* client gateway: advice to races */
+	struct wlb_learned *learned;	/* client gateway: who answers for whom */
+	struct wlb_questions *questions;	/* client gateway: whom it asked, of late */
 	struct wlb_hold *hold;		/* server gateway: packets held */
 	struct wlb_nonces *nonces;	/* replica: of clones, for answers */
 	struct wlb_paths *paths;	/* replica: where spoofed packets arrive */
@@ -56,6 +60,7 @@ struct wlb_net {
 	struct wlb_stats __percpu *stats;
 	struct mutex lock;		/* serialises changes of configuration */
 	u32 generation;			/* of the configuration, under lock */
+	u32 replica_generation;		/* of the replicas in force, under lock */
 	const struct wlb_groups *groups;	/* of the cache router, under lock */
 	u32 router_generation;		/* of groups and assignments, under lock */
 	u32 cache_generation;		/* of the cache's host, under lock */
@@ -81,6 +86,12 @@ static inline struct wlb_net *wlb_pernet(const struct net *net)
 static inline void wlb_count(struct wlb_net *wn, enum wlb_stat stat)
 {
 	this_cpu_inc(wn->stats->count[stat]);
+}
+
+static inline void wlb_count_many(struct wlb_net *wn, enum wlb_stat stat,
+				  unsigned int n)
+{
+	this_cpu_add(wn->stats->count[stat], n);
 }
 
 /* An address of either family; of IPv4 only the first word counts. */

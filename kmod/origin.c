@@ -1,16 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Configuration of the server gateway: origins and their replicas. */
+/* Configuration of the server gateway: origins. */
 #include <linux/slab.h>
 
 #include "conf.h"
 
 #define WLB_MAX_HOLD_US	200000	/* default of WLB_ORIGIN_A_MAX_HOLD */
-
-static const struct nla_policy wlb_replica_policy[WLB_REPLICA_A_MAX + 1] = {
-	[WLB_REPLICA_A_ADDRESS] = { .type = NLA_BINARY, .len = 16 },
-	[WLB_REPLICA_A_VIA] = NLA_POLICY_MAX(NLA_U8, __WLB_VIA_MAX - 1),
-	[WLB_REPLICA_A_DELAY] = { .type = NLA_U32 },
-};
 
 static const struct nla_policy wlb_origin_policy[WLB_ORIGIN_A_MAX + 1] = {
 	[WLB_ORIGIN_A_NAME] = { .type = NLA_NUL_STRING, .len = WLB_NAME_LEN - 1 },
@@ -19,7 +13,7 @@ static const struct nla_policy wlb_origin_policy[WLB_ORIGIN_A_MAX + 1] = {
 				 .len = WLB_MAX_PORTS * sizeof(u16) },
 	[WLB_ORIGIN_A_RACE] = NLA_POLICY_MAX(NLA_U8, __WLB_RACE_MAX - 1),
 	[WLB_ORIGIN_A_MAX_HOLD] = { .type = NLA_U32 },
-	[WLB_ORIGIN_A_REPLICA] = NLA_POLICY_NESTED(wlb_replica_policy),
+	[WLB_ORIGIN_A_REPLICA] = { .type = NLA_NESTED },
 	[WLB_ORIGIN_A_SOURCE] = { .type = NLA_BINARY, .len = 16 },
 	[WLB_ORIGIN_A_STRIP] = { .type = NLA_FLAG },
 };
@@ -34,99 +28,6 @@ const struct wlb_origin *wlb_sg_origin(const struct wlb_sg *sg,
 		if (wlb_ports_has(&sg->origin[e->object].servers.ports, port))
 			return &sg->origin[e->object];
 	return NULL;
-}
-
-static int wlb_delay(const struct nlattr *attr, u32 *to,
-		     struct netlink_ext_ack *extack)
-{
-	if (!attr)
-		return 0;
-	if (nla_get_u32(attr) > WLB_MAX_DELAY_US) {
-		NL_SET_ERR_MSG_ATTR(extack, attr, "delay: at most 1000000 us");
-		return -EINVAL;
-	}
-	*to = nla_get_u32(attr);
-	return 0;
-}
-
-static int wlb_replica_parse(struct wlb_origin *o, const struct nlattr *nest,
-			     struct netlink_ext_ack *extack)
-{
-	struct wlb_origin_replica *r = &o->replica[o->n_replicas];
-	struct nlattr *tb[WLB_REPLICA_A_MAX + 1];
-	unsigned int i;
-	int err;
-	bool v6;
-
-	err = nla_parse_nested(tb, WLB_REPLICA_A_MAX, nest, wlb_replica_policy,
-			       extack);
-	if (err)
-		return err;
-	if (!tb[WLB_REPLICA_A_ADDRESS]) {
-		NL_SET_ERR_MSG_ATTR(extack, nest, "replica: needs an address");
-		return -EINVAL;
-	}
-	err = wlb_nla_addr(tb[WLB_REPLICA_A_ADDRESS], &r->addr, &v6, extack);
-	if (err)
-		return err;
-	if (v6 != o->servers.v6) {
-		NL_SET_ERR_MSG_ATTR(extack, tb[WLB_REPLICA_A_ADDRESS],
-				    "replica: of the servers' address family");
-		return -EINVAL;
-	}
-	for (i = 0; i < o->servers.n; i++) {
-		if (!wlb_addr_eq(&o->servers.addr[i], &r->addr, v6))
-			continue;
-		NL_SET_ERR_MSG_ATTR(extack, tb[WLB_REPLICA_A_ADDRESS],
-				    "replica: must not be its own origin");
-		return -EINVAL;
-	}
-	for (i = 0; i < o->n_replicas; i++) {
-		if (!wlb_addr_eq(&o->replica[i].addr, &r->addr, v6))
-			continue;
-		NL_SET_ERR_MSG_ATTR(extack, tb[WLB_REPLICA_A_ADDRESS],
-				    "replica: given twice");
-		return -EINVAL;
-	}
-	if (tb[WLB_REPLICA_A_VIA])
-		r->via = nla_get_u8(tb[WLB_REPLICA_A_VIA]);
-	o->n_replicas++;
-	return wlb_delay(tb[WLB_REPLICA_A_DELAY], &r->delay_us, extack);
-}
-
-static int wlb_origin_replicas(struct wlb_origin *o, const struct nlattr *nest,
-			       struct netlink_ext_ack *extack)
-{
-	const struct nlattr *attr;
-	unsigned int n = 0, i;
-	int rem, err;
-
-	wlb_for_each_nested(attr, nest, WLB_ORIGIN_A_REPLICA, rem)
-		n++;
-	if (n > WLB_MAX_REPLICAS) {
-		NL_SET_ERR_MSG_ATTR(extack, nest, "replica: at most 32");
-		return -EINVAL;
-	}
-	if (!n)
-		return 0;
-	o->replica = kcalloc(n, sizeof(*o->replica), GFP_KERNEL_ACCOUNT);
-	if (!o->replica)
-		return -ENOMEM;
-	wlb_for_each_nested(attr, nest, WLB_ORIGIN_A_REPLICA, rem) {
-		err = wlb_replica_parse(o, attr, extack);
-		if (err)
-			return err;
-	}
-	if (o->race != WLB_RACE_EQUAL)
-		return 0;
-	/* all answers leave as if everybody were as far as the farthest */
-	for (i = 0; i < o->n_replicas; i++)
-		o->hold_us = max(o->hold_us, o->replica[i].delay_us);
-	o->hold_us = min(o->hold_us, o->max_hold_us);
-	for (i = 0; i < o->n_replicas; i++)
-		o->replica[i].hold_us = o->hold_us -
-			min(o->hold_us, o->replica[i].delay_us);
-	return 0;
 }
 
 static int wlb_origin_parse(struct wlb_sg *sg, const struct nlattr *nest,
@@ -165,7 +66,7 @@ static int wlb_origin_parse(struct wlb_sg *sg, const struct nlattr *nest,
 		o->race = nla_get_u8(tb[WLB_ORIGIN_A_RACE]);
 	o->strip = tb[WLB_ORIGIN_A_STRIP];
 	o->max_hold_us = WLB_MAX_HOLD_US;
-	err = wlb_delay(tb[WLB_ORIGIN_A_MAX_HOLD], &o->max_hold_us, extack);
+	err = wlb_nla_delay(tb[WLB_ORIGIN_A_MAX_HOLD], &o->max_hold_us, extack);
 	if (err)
 		return err;
 	if (tb[WLB_ORIGIN_A_SOURCE]) {
@@ -180,7 +81,55 @@ static int wlb_origin_parse(struct wlb_sg *sg, const struct nlattr *nest,
 		}
 		o->has_source = true;
 	}
-	return wlb_origin_replicas(o, nest, extack);
+	o->configured = wlb_replicas_build(o, nla_data(nest), nla_len(nest),
+					   WLB_ORIGIN_A_REPLICA, extack);
+	if (IS_ERR(o->configured)) {
+		err = PTR_ERR(o->configured);
+		o->configured = NULL;
+		return err == -ENOSPC ? -EINVAL : err;
+	}
+	rcu_assign_pointer(o->replicas, o->configured);
+	return 0;
+}
+
+static struct wlb_origin *wlb_sg_named(struct wlb_sg *sg, const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; sg && i < sg->n_origins; i++)
+		if (!strcmp(sg->origin[i].name, name))
+			return &sg->origin[i];
+	return NULL;
+}
+
+/* What a daemon has set outlives a change of configuration, by name. */
+static int wlb_sg_keep(struct wlb_sg *sg, struct wlb_sg *old)
+{
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; i < sg->n_origins && !err; i++) {
+		const struct wlb_origin *was = wlb_sg_named(old, sg->origin[i].name);
+
+		if (was)
+			err = wlb_replicas_keep(&sg->origin[i], was);
+	}
+	return err;
+}
+
+void wlb_sg_inherit(struct wlb_sg *sg, struct wlb_sg *old)
+{
+	unsigned int i;
+
+	for (i = 0; sg && i < sg->n_origins; i++) {
+		struct wlb_origin *o = &sg->origin[i];
+		struct wlb_origin *was = wlb_sg_named(old, o->name);
+
+		if (was && was->servers.v6 == o->servers.v6)
+			wlb_replicas_inherit(rcu_dereference_raw(o->replicas),
+					     rcu_dereference_raw(was->replicas),
+					     o->servers.v6);
+	}
 }
 
 static int wlb_sg_index(struct wlb_sg *sg, struct netlink_ext_ack *extack)
@@ -211,7 +160,7 @@ static int wlb_sg_index(struct wlb_sg *sg, struct netlink_ext_ack *extack)
 	return 0;
 }
 
-struct wlb_sg *wlb_sg_build(struct genl_info *info)
+struct wlb_sg *wlb_sg_build(struct genl_info *info, struct wlb_sg *old)
 {
 	unsigned int n = wlb_count_attrs(info, WLB_A_ORIGIN);
 	const struct nlattr *attr;
@@ -233,6 +182,8 @@ struct wlb_sg *wlb_sg_build(struct genl_info *info)
 			goto err_free;
 	}
 	err = wlb_sg_index(sg, info->extack);
+	if (!err)
+		err = wlb_sg_keep(sg, old);
 	if (err)
 		goto err_free;
 	return sg;
@@ -248,15 +199,21 @@ void wlb_sg_free(struct wlb_sg *sg)
 
 	if (!sg)
 		return;
-	for (i = 0; i < sg->n_origins; i++)
-		kfree(sg->origin[i].replica);
+	for (i = 0; i < sg->n_origins; i++) {
+		struct wlb_origin *o = &sg->origin[i];
+		struct wlb_replicas *list = rcu_dereference_raw(o->replicas);
+
+		if (list != o->configured)
+			kfree(list);
+		kfree(o->configured);
+	}
 	wlb_index_free(&sg->index);
 	kvfree(sg);
 }
 
 int wlb_origin_put(struct sk_buff *msg, const struct wlb_origin *origin)
 {
-	struct nlattr *nest = nla_nest_start(msg, WLB_A_ORIGIN), *inner;
+	struct nlattr *nest = nla_nest_start(msg, WLB_A_ORIGIN);
 	bool v6 = origin->servers.v6;
 	unsigned int i;
 
@@ -269,17 +226,10 @@ int wlb_origin_put(struct sk_buff *msg, const struct wlb_origin *origin)
 	     wlb_put_addr(msg, WLB_ORIGIN_A_SOURCE, &origin->source, v6)) ||
 	    (origin->strip && nla_put_flag(msg, WLB_ORIGIN_A_STRIP)))
 		return -EMSGSIZE;
-	for (i = 0; i < origin->n_replicas; i++) {
-		const struct wlb_origin_replica *r = &origin->replica[i];
-
-		inner = nla_nest_start(msg, WLB_ORIGIN_A_REPLICA);
-		if (!inner ||
-		    wlb_put_addr(msg, WLB_REPLICA_A_ADDRESS, &r->addr, v6) ||
-		    nla_put_u8(msg, WLB_REPLICA_A_VIA, r->via) ||
-		    nla_put_u32(msg, WLB_REPLICA_A_DELAY, r->delay_us))
+	for (i = 0; i < origin->configured->n; i++)
+		if (wlb_put_replica(msg, WLB_ORIGIN_A_REPLICA,
+				    &origin->configured->replica[i], v6, false))
 			return -EMSGSIZE;
-		nla_nest_end(msg, inner);
-	}
 	nla_nest_end(msg, nest);
 	return 0;
 }

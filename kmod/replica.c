@@ -194,6 +194,18 @@ static bool wlb_probe_in(struct wlb_net *wn, const struct sk_buff *skb,
 	return false;
 }
 
+/* Does a start packet's tag say that it is a clone? */
+static bool wlb_says_clone(const struct sk_buff *skb, const struct wlb_pkt *p)
+{
+	u8 buf[WLB_TCP_HDR_MAX];
+	struct wlb_opts opts;
+
+	if (!wlb_pkt_is_syn(p))
+		return false;
+	wlb_pkt_options(skb, p, buf, &opts);
+	return opts.tags && (opts.tag.offers & WLB_OFFER_CLONED);
+}
+
 /*
  * What a client's gateway sends by tunnel for a connection that began with a
  * clone: FIG 6C. A repeated SYN too, but no first one: that only a listed gateway
@@ -241,9 +253,11 @@ static unsigned int wlb_replica_tunnelled(struct wlb_net *wn,
 	s = parsed > 0 ? wlb_rep_served(rep, &p.dst, v6, ntohs(p.th.dest)) : NULL;
 	if (s && !wlb_addr_eq(&s->local, &o->dst, v6))
 		s = NULL;
-	if (s && s->ret != WLB_RETURN_NAT && wlb_addr_eq(&o->src, &p.src, v6))
-		return wlb_client_in(wn, skb, &p, o, s);
 	listed = wlb_prefixes_match(s ? &s->from : &local->from, &o->src, v6);
+	/* a client's gateway that clones may be the client, or hide it */
+	if (s && s->ret != WLB_RETURN_NAT && wlb_addr_eq(&o->src, &p.src, v6) &&
+	    !(listed && wlb_says_clone(skb, &p)))
+		return wlb_client_in(wn, skb, &p, o, s);
 	if (!listed) {
 		/* a tunnel of the host's own, unless it aims at what we serve */
 		if (s && wlb_pkt_is_syn(&p))

@@ -7,13 +7,14 @@
 #include <linux/netfilter_ipv4.h>
 #include <linux/random.h>
 
+#include "clone.h"
 #include "conf.h"
 #include "hold.h"
 #include "icmp.h"
 #include "pkt.h"
 
 static void wlb_sg_clone_to(struct wlb_net *wn, const struct wlb_origin *origin,
-			    const struct wlb_origin_replica *replica,
+			    struct wlb_origin_replica *replica,
 			    struct sk_buff *skb, const struct wlb_pkt *p,
 			    const struct wlb_tag *tag)
 {
@@ -22,28 +23,17 @@ static void wlb_sg_clone_to(struct wlb_net *wn, const struct wlb_origin *origin,
 		.has_from = origin->has_source, .v6 = p->v6,
 		.via = replica->via,
 	};
-	struct sk_buff *clone;
+	struct sk_buff *clone = wlb_clone_make(skb, p, tag);
 
-	/* a SYN is small: one allocation with room for what comes in front */
-	clone = skb_copy_expand(skb, WLB_TUNNEL_HEADROOM, 0, GFP_ATOMIC);
-	if (!clone)
-		goto failed;
-	/* its way is its own: it may be held after the SYN's device is gone */
-	skb_dst_drop(clone);
-	nf_reset_ct(clone);
-	if (wlb_pkt_retag(clone, p, tag) ||
-	    (clone->ip_summed == CHECKSUM_PARTIAL && skb_checksum_help(clone)))
-		goto free;
-	clone->ip_summed = CHECKSUM_NONE;
+	if (!clone) {
+		wlb_count(wn, WLB_STAT_clone_failed);
+		return;
+	}
+	atomic64_inc(&replica->clones);
 	if (!replica->hold_us ||
 	    !wlb_hold_clone(wn->hold, clone, &tunnel, replica->hold_us))
-		wlb_clone_send(wn, clone, &tunnel);
-	return;
-
-free:
-	kfree_skb(clone);
-failed:
-	wlb_count(wn, WLB_STAT_clone_failed);
+		wlb_count(wn, wlb_clone_send(wn, clone, &tunnel) ?
+			  WLB_STAT_clone_failed : WLB_STAT_clone_sent);
 }
 
 /* Op 304 to 314. */
@@ -52,6 +42,7 @@ static unsigned int wlb_sg_syn(struct wlb_net *wn, const struct wlb_sg *sg,
 			       const struct nf_hook_state *state)
 {
 	const struct wlb_origin *origin;
+	struct wlb_replicas *replicas;
 	struct wlb_tag in_clone;
 	u8 buf[WLB_TCP_HDR_MAX];
 	struct wlb_opts opts;
@@ -98,18 +89,19 @@ static unsigned int wlb_sg_syn(struct wlb_net *wn, const struct wlb_sg *sg,
 	in_clone = opts.tag;
 	in_clone.offers |= WLB_OFFER_CLONED;
 	/* nobody is always first */
-	first = origin->n_replicas ? get_random_u32() % origin->n_replicas : 0;
-	for (i = 0; i < origin->n_replicas; i++)
+	replicas = rcu_dereference(origin->replicas);
+	first = replicas->n ? get_random_u32() % replicas->n : 0;
+	for (i = 0; i < replicas->n; i++)
 		wlb_sg_clone_to(wn, origin,
-				&origin->replica[(first + i) % origin->n_replicas],
+				&replicas->replica[(first + i) % replicas->n],
 				skb, p, &in_clone);
 	wlb_count(wn, WLB_STAT_syn_cloned);
 
 	/* the server's copy must not be cloned by the next gateway */
 	if (wlb_pkt_retag(skb, p, origin->strip ? NULL : &wlb_tag_never))
 		return NF_ACCEPT;
-	if (origin->hold_us &&
-	    wlb_hold_original(wn->hold, skb, state, origin->hold_us))
+	if (replicas->hold_us &&
+	    wlb_hold_original(wn->hold, skb, state, replicas->hold_us))
 		return NF_STOLEN;
 	return NF_ACCEPT;
 }
@@ -121,6 +113,7 @@ static unsigned int wlb_sg_syn(struct wlb_net *wn, const struct wlb_sg *sg,
 static unsigned int wlb_sg_icmp(struct wlb_net *wn, const struct wlb_sg *sg,
 				struct sk_buff *skb, bool v6)
 {
+	const struct wlb_replicas *replicas;
 	const struct wlb_origin *origin;
 	struct wlb_quote q;
 	unsigned int i;
@@ -128,8 +121,11 @@ static unsigned int wlb_sg_icmp(struct wlb_net *wn, const struct wlb_sg *sg,
 	if (!wlb_icmp_quote(skb, v6, &q) || q.proto != IPPROTO_TCP || !q.too_big)
 		return NF_ACCEPT;
 	origin = wlb_sg_origin(sg, &q.src, v6, ntohs(q.sport));
-	for (i = 0; origin && i < origin->n_replicas; i++)
-		if (!wlb_icmp_relay(wn->net, skb, &q, &origin->replica[i].addr))
+	if (!origin)
+		return NF_ACCEPT;
+	replicas = rcu_dereference(origin->replicas);
+	for (i = 0; i < replicas->n; i++)
+		if (!wlb_icmp_relay(wn->net, skb, &q, &replicas->replica[i].addr))
 			wlb_count(wn, WLB_STAT_icmp_relayed);
 	return NF_ACCEPT;
 }

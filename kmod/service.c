@@ -12,6 +12,11 @@ static struct netlink_range_validation wlb_max_flows = {
 	.max = 16777216,
 };
 
+static struct netlink_range_validation wlb_max_learned = {
+	.min = 16,
+	.max = 65536,
+};
+
 static const struct nla_policy wlb_cg_policy[WLB_CG_A_MAX + 1] = {
 	[WLB_CG_A_INSIDE] = { .type = NLA_NUL_STRING, .len = IFNAMSIZ - 1 },
 	[WLB_CG_A_MAX_FLOWS] = NLA_POLICY_FULL_RANGE(NLA_U32, &wlb_max_flows),
@@ -25,6 +30,8 @@ static const struct nla_policy wlb_cg_policy[WLB_CG_A_MAX + 1] = {
 	[WLB_CG_A_T_UNTAGGED] = { .type = NLA_U32 },
 	[WLB_CG_A_T_DEAD] = { .type = NLA_U32 },
 	[WLB_CG_A_CONNTRACK] = { .type = NLA_U8 },
+	[WLB_CG_A_T_LEARNED] = NLA_POLICY_MIN(NLA_U32, 1),
+	[WLB_CG_A_MAX_LEARNED] = NLA_POLICY_FULL_RANGE(NLA_U32, &wlb_max_learned),
 };
 
 static const struct nla_policy wlb_service_policy[WLB_SERVICE_A_MAX + 1] = {
@@ -36,6 +43,9 @@ static const struct nla_policy wlb_service_policy[WLB_SERVICE_A_MAX + 1] = {
 	[WLB_SERVICE_A_ANY_REPLICA] = { .type = NLA_FLAG },
 	[WLB_SERVICE_A_NEVER] = NLA_POLICY_NESTED(wlb_prefix_policy),
 	[WLB_SERVICE_A_STICKY] = { .type = NLA_U32 },
+	[WLB_SERVICE_A_RACE] = { .type = NLA_U8 },
+	[WLB_SERVICE_A_FAN_OUT] = { .type = NLA_U8 },
+	[WLB_SERVICE_A_EXPLORE] = { .type = NLA_U32 },
 };
 
 static int wlb_by_port_cmp(const void *a, const void *b)
@@ -91,6 +101,7 @@ static int wlb_cg_settings(struct wlb_cg *cg, const struct nlattr *nest,
 		{ WLB_CG_A_T_RESET, offsetof(struct wlb_cg, timeouts.reset) },
 		{ WLB_CG_A_T_UNTAGGED, offsetof(struct wlb_cg, untagged) },
 		{ WLB_CG_A_T_DEAD, offsetof(struct wlb_cg, dead) },
+		{ WLB_CG_A_T_LEARNED, offsetof(struct wlb_cg, learned) },
 	};
 	struct nlattr *tb[WLB_CG_A_MAX + 1];
 	const struct nlattr *attr;
@@ -121,6 +132,8 @@ static int wlb_cg_settings(struct wlb_cg *cg, const struct nlattr *nest,
 		cg->client_quota = nla_get_u32(tb[WLB_CG_A_CLIENT_QUOTA]);
 	if (tb[WLB_CG_A_RETURNS])
 		cg->returns = nla_get_u32(tb[WLB_CG_A_RETURNS]);
+	if (tb[WLB_CG_A_MAX_LEARNED])
+		cg->max_learned = nla_get_u32(tb[WLB_CG_A_MAX_LEARNED]);
 	if (tb[WLB_CG_A_CONNTRACK]) {
 		u8 mode = nla_get_u8(tb[WLB_CG_A_CONNTRACK]);
 
@@ -145,6 +158,29 @@ static int wlb_cg_settings(struct wlb_cg *cg, const struct nlattr *nest,
 		return -EINVAL;
 	}
 	return 0;
+}
+
+/* How its SYNs are cloned. */
+static int wlb_service_race(struct wlb_service *s, struct nlattr **tb,
+			    struct netlink_ext_ack *extack)
+{
+	s->fan_out = 4;
+	s->explore = 10;
+	if (tb[WLB_SERVICE_A_RACE])
+		s->race = nla_get_u8(tb[WLB_SERVICE_A_RACE]);
+	if (s->race >= __WLB_SERVICE_RACE_MAX) {
+		NL_SET_ERR_MSG_ATTR(extack, tb[WLB_SERVICE_A_RACE],
+				    "race: race or direct");
+		return -EINVAL;
+	}
+	if (tb[WLB_SERVICE_A_FAN_OUT])
+		s->fan_out = nla_get_u8(tb[WLB_SERVICE_A_FAN_OUT]);
+	if (!s->fan_out || s->fan_out > WLB_MAX_ANSWERS) {
+		NL_SET_ERR_MSG_ATTR(extack, tb[WLB_SERVICE_A_FAN_OUT],
+				    "fan-out: 1 to 8");
+		return -EINVAL;
+	}
+	return wlb_timeout(tb[WLB_SERVICE_A_EXPLORE], &s->explore, extack);
 }
 
 static int wlb_service_parse(struct wlb_cg *cg, const struct nlattr *nest,
@@ -204,6 +240,8 @@ static int wlb_service_parse(struct wlb_cg *cg, const struct nlattr *nest,
 	s->any_replica = tb[WLB_SERVICE_A_ANY_REPLICA];
 	err = wlb_timeout(tb[WLB_SERVICE_A_STICKY], &s->sticky, extack);
 	if (!err)
+		err = wlb_service_race(s, tb, extack);
+	if (!err)
 		err = wlb_nla_prefixes(nest, WLB_SERVICE_A_REPLICA, &s->replicas,
 				       extack);
 	if (!err)
@@ -216,6 +254,7 @@ static int wlb_service_parse(struct wlb_cg *cg, const struct nlattr *nest,
 				    "service: needs either replicas or any replica");
 		return -EINVAL;
 	}
+	cg->direct |= s->race == WLB_SERVICE_DIRECT;
 	return 0;
 }
 
@@ -242,8 +281,10 @@ struct wlb_cg *wlb_cg_build(struct genl_info *info)
 		.racing = 70, .tombstone = 70, .established = 7440,
 		.closing = 60, .reset = 10,
 	};
+	cg->max_learned = WLB_MAX_LEARNED_DEFAULT;
 	cg->untagged = 600;
 	cg->dead = 30;
+	cg->learned = 600;
 	err = -ENOMEM;
 	cg->by_port = kvcalloc(n * WLB_MAX_PORTS, sizeof(*cg->by_port),
 			       GFP_KERNEL_ACCOUNT);
@@ -309,6 +350,8 @@ int wlb_cg_put(struct sk_buff *msg, const struct wlb_cg *cg)
 	    nla_put_u32(msg, WLB_CG_A_RETURNS, cg->returns) ||
 	    nla_put_u32(msg, WLB_CG_A_T_UNTAGGED, cg->untagged) ||
 	    nla_put_u32(msg, WLB_CG_A_T_DEAD, cg->dead) ||
+	    nla_put_u32(msg, WLB_CG_A_T_LEARNED, cg->learned) ||
+	    nla_put_u32(msg, WLB_CG_A_MAX_LEARNED, cg->max_learned) ||
 	    nla_put_u8(msg, WLB_CG_A_CONNTRACK, cg->notrack ?
 		       WLB_CONNTRACK_NOTRACK : WLB_CONNTRACK_OUTSIDE))
 		return -EMSGSIZE;
@@ -332,7 +375,10 @@ int wlb_service_put(struct sk_buff *msg, const struct wlb_service *service)
 	    wlb_put_prefixes(msg, WLB_SERVICE_A_REPLICA, &service->replicas))
 		return -EMSGSIZE;
 	if (wlb_put_prefixes(msg, WLB_SERVICE_A_NEVER, &service->never) ||
-	    nla_put_u32(msg, WLB_SERVICE_A_STICKY, service->sticky))
+	    nla_put_u32(msg, WLB_SERVICE_A_STICKY, service->sticky) ||
+	    nla_put_u8(msg, WLB_SERVICE_A_RACE, service->race) ||
+	    nla_put_u8(msg, WLB_SERVICE_A_FAN_OUT, service->fan_out) ||
+	    nla_put_u32(msg, WLB_SERVICE_A_EXPLORE, service->explore))
 		return -EMSGSIZE;
 	nla_nest_end(msg, nest);
 	return 0;

@@ -6,7 +6,6 @@
 #include <net/ip.h>
 #include <net/ip6_route.h>
 #include <net/ip_tunnels.h>
-#include <net/netfilter/nf_conntrack.h>
 #include <net/route.h>
 
 #include "compat.h"
@@ -153,22 +152,6 @@ int wlb_tunnel_send(struct net *net, struct sk_buff *skb,
 	skb->protocol = htons(tunnel.v6 ? ETH_P_IPV6 : ETH_P_IP);
 	return tunnel.v6 ? wlb_tunnel_send6(net, skb, &tunnel, tos) :
 			   wlb_tunnel_send4(net, skb, &tunnel, tos);
-}
-
-void wlb_clone_send(struct wlb_net *wn, struct sk_buff *skb,
-		    const struct wlb_tunnel *tunnel)
-{
-	u8 tos = tunnel->v6 ? ipv6_get_dsfield(ipv6_hdr(skb)) : ip_hdr(skb)->tos;
-	int err;
-
-	/* a packet of our own: nothing of the SYN's way clings to it */
-	skb_scrub_packet(skb, true);
-	skb->dev = NULL;
-	nf_ct_set(skb, NULL, IP_CT_UNTRACKED);
-	err = wlb_tunnel_send(wn->net, skb, tunnel, tos & ~INET_ECN_MASK);
-	if (err)
-		kfree_skb(skb);
-	wlb_count(wn, err ? WLB_STAT_clone_failed : WLB_STAT_clone_sent);
 }
 
 u8 wlb_tunnel_tos(const struct sk_buff *skb, bool v6)

@@ -49,10 +49,6 @@ int wlb_tunnel_push(struct sk_buff *skb, const struct wlb_tunnel *tunnel,
 int wlb_tunnel_send(struct net *net, struct sk_buff *skb,
 		    const struct wlb_tunnel *tunnel, u8 tos);
 
-/* Sends a clone and counts it; consumes it. BH off. */
-void wlb_clone_send(struct wlb_net *wn, struct sk_buff *skb,
-		    const struct wlb_tunnel *tunnel);
-
 /* The outer header's traffic class: RFC 6040 with RFC 3168's caution. */
 u8 wlb_tunnel_tos(const struct sk_buff *skb, bool v6);
 

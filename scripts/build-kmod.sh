@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Builds the module for one kernel: build-kmod.sh KVER [make arguments]
 # -> build/kmod/KVER/wlb.ko, objects beside it, the source tree untouched.
-# KVER may also be one of scripts/debug-kernel.sh: uml, smp, kcsan.
+# KVER may also be one of scripts/debug-kernel.sh: uml, smp, kcsan, native.
 # With CC=clang: for its warnings. It lacks what Debian's gcc has for the mitigations
 # of the CPU's faults, so that module is not for use, and lies in build/kmod/clang-KVER.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 kver=${1:?usage: build-kmod.sh KVER [make arguments]}
 shift
-[ "$kver" != uml ] || export ARCH=um
+case $kver in uml | native) export ARCH=um ;; esac
 headers=/lib/modules/$kver/build
 [ -d "$headers" ] || {
 	headers=$(scripts/kernels.sh -b "$kver") && kver=$(scripts/kernels.sh "$kver")

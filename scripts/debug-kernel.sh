@@ -1,10 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# The kernels that watch themselves, built from Debian's linux-source-6.1.
-# usage: debug-kernel.sh uml|smp|kcsan      builds it if need be, prints its directory
+# The kernels that watch themselves, and one that is for figures, built from Debian's
+# linux-source-6.1.
+# usage: debug-kernel.sh uml|smp|kcsan|native      builds it if need be, prints its directory
 #   uml    User Mode Linux: linux, with KASAN, UBSAN, lockdep, kmemleak, gcov
 #   smp    x86_64: arch/x86/boot/bzImage, the same but for gcov, several processors
 #   kcsan  x86_64, the same machine with KCSAN in their place
+#   native User Mode Linux without any of them
 # The directory serves make M= for modules. It lies in the cache ($WLB_CACHE) under a
 # hash of what made it: configuration, source and compiler. The older ones go.
 set -euo pipefail
@@ -23,7 +25,8 @@ case $name in
 uml) arch=um base=defconfig target=linux fragments=(net debug uml) ;;
 smp) arch=x86_64 base=tinyconfig target=bzImage fragments=(net x86 debug) ;;
 kcsan) arch=x86_64 base=tinyconfig target=bzImage fragments=(net x86 kcsan) ;;
-*) die 'usage: debug-kernel.sh uml|smp|kcsan' ;;
+native) arch=um base=defconfig target=linux fragments=(net native) ;;
+*) die 'usage: debug-kernel.sh uml|smp|kcsan|native' ;;
 esac
 source=$cache/source
 [ -e "$source/.wlb-version" ] || die "$source is not there; run scripts/deps.sh (make deps)"

@@ -20,7 +20,8 @@ series=(6.1 6.12)
 
 packages=(
 	# build
-	build-essential ccache bc pkg-config libnl-3-dev libnl-genl-3-dev libtomlplusplus-dev
+	build-essential ccache bc pkg-config libnl-3-dev libnl-genl-3-dev libnl-nf-3-dev
+	libtomlplusplus-dev
 	libboost-program-options-dev libssl-dev nlohmann-json3-dev libspdlog-dev libsystemd-dev
 	libcap-dev catch2 kmod
 	libelf1 pahole # used by the kernels' build tools

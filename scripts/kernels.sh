@@ -3,7 +3,7 @@
 # The test machines' kernels: those that scripts/deps.sh has unpacked, and our own.
 # usage: kernels.sh              one "SERIES KVER" per line
 #        kernels.sh WHICH        KVER of a series (6.12) or version, or of one that
-#                                scripts/debug-kernel.sh builds: uml, smp, kcsan
+#                                scripts/debug-kernel.sh builds: uml, smp, kcsan, native
 #        kernels.sh -r WHICH     its directory: boot/vmlinuz-KVER, lib/modules/KVER
 #        kernels.sh -b WHICH     its build directory, for make -C
 set -euo pipefail
@@ -19,7 +19,7 @@ done
 shift $((OPTIND - 1))
 
 case ${1:-} in
-uml | smp | kcsan)
+uml | smp | kcsan | native)
 	dir=$("$(dirname "$0")/debug-kernel.sh" "$1")
 	case $what in
 	version) cat "$dir/include/config/kernel.release" ;;

@@ -5,7 +5,8 @@
 # usage: lab.sh [-i] [-k KERNEL] [-c CPUS] [-m MEGABYTES] [-t SECONDS] -- COMMAND [ARGUMENT]...
 #
 # -k: a stock Debian kernel by series (6.1) or version, in QEMU; or one that watches
-# itself (see debug-kernel.sh): smp and kcsan in QEMU, uml as a User Mode Linux of one CPU.
+# itself (see debug-kernel.sh): smp and kcsan in QEMU, uml as a User Mode Linux of one CPU;
+# or native, as uml, for figures.
 # -i: one CPU whose clock counts instructions, 1 ns each, and skips idle time: what
 # is measured then does not depend on how fast or busy this machine is. In User Mode
 # Linux: the clock stands still while anything runs.
@@ -93,6 +94,7 @@ guest() {
 watchful=(kasan_multi_shot 'slub_debug=A,wlb_flow*')
 case $which in
 uml) machine=uml ;;
+native) machine=uml watchful=() ;;
 *) machine=qemu ;;
 esac
 # shellcheck source=scripts/machine-qemu.sh

@@ -61,12 +61,14 @@ RETURNS = lab_files("test_returns", "test_spoof", "test_practice")
 MATRIX = lab_files("test_icmp", "test_matrix")
 # Exact delays, or long waits, which the counted clock skips.
 COUNTED = lab_files("test_baseline", "test_smoke", "test_dead", "test_cookies")
+DIRECT = lab_files("test_direct")
 # Cache router and cache: a net of its own, which all scenarios of a file share.
 REDIRECT = lab_files("test_redirect", "test_routerd")
 # Hosts of caches; the second file has a net of two routers and three proxies.
-CACHES = lab_files("test_cache", "test_cached", "test_process")
-# Means nothing by any other clock.
+CACHES = lab_files("test_cache", "test_cached", "test_process", "test_processd")
+# Mean nothing by any other clock.
 RATE = lab_files("test_rate")
+REGISTRY = lab_files("test_registry")
 SMP = lab_files("test_smp")
 DEBUG = "tests/lab/debug"
 ADVERSE = [f"{DEBUG}/test_{name}.py" for name in ("churn", "faults", "netlink_fuzz")]
@@ -75,9 +77,9 @@ CROWDS = [f"{DEBUG}/test_{name}.py" for name in ("storm", "flood")]
 PARALLEL = [*SMP, *CROWDS, ADVERSE[0]]
 OTHERS = ["tests/lab", f"--ignore={DEBUG}",
           *(f"--ignore={f}" for f in CLIENT_GATEWAY + RETURNS + MATRIX + COUNTED + RATE +
-            REDIRECT + CACHES)]
+            REDIRECT + CACHES + REGISTRY + DIRECT)]
 FUZZERS = ("tag", "fsm", "packet", "crack", "value", "config", "netlink", "wccp",
-           "router", "cache")
+           "router", "cache", "registry")
 
 
 def counts(**usual):
@@ -99,12 +101,14 @@ MACHINES = {
     "lab-6.1-redirect": Machine("6.1", ["-c", "2"], REDIRECT),
     "lab-6.1-caches": Machine("6.1", ["-c", "2"], CACHES),
     "lab-6.1-counted": Machine("6.1", ["-i"], COUNTED),
+    "lab-6.1-direct": Machine("6.1", ["-i", "-t", "1800"], DIRECT),
     "lab-6.1-rate": Machine("6.1", ["-i"], RATE),
+    "lab-6.1-registry": Machine("6.1", ["-i"], REGISTRY),
     "lab-6.12-counted": Machine("6.12", ["-i"], lab_files("test_smoke")),
     "lab-6.12": Machine("6.12", ["-c", "2"], SMP),
     "uml-client": Machine("uml", ["-m", "2560", "-t", "1800"], CLIENT_GATEWAY),
     "uml-lab": Machine("uml", ["-m", "2560", "-t", "1800"],
-                       [*OTHERS, f"--ignore={SMP[0]}", *COUNTED]),
+                       [*OTHERS, f"--ignore={SMP[0]}", *COUNTED, *DIRECT]),
     "uml-redirect": Machine("uml", ["-m", "2560", "-t", "1800"], REDIRECT),
     "uml-caches": Machine("uml", ["-m", "2560", "-t", "1800"], CACHES),
     "uml-returns": Machine("uml", ["-m", "2560", "-t", "1800"], RETURNS + MATRIX),
@@ -119,6 +123,7 @@ MACHINES = {
 # in one machine or the other.
 PARTS = {"lab-6.1": 0, "lab-6.1-client": 0, "lab-6.1-returns": 0, "lab-6.1-matrix": 0,
          "lab-6.1-redirect": 0, "lab-6.1-caches": 0, "lab-6.1-counted": 0,
+         "lab-6.1-direct": 0,
          "uml-lab": 1, "uml-client": 1, "uml-returns": 1, "uml-redirect": 1, "uml-caches": 1}
 SHARES = {"half": 2, "quarter": 4}
 
@@ -418,8 +423,8 @@ TARGETS = {
         (1, ["deps", "kmod", "userspace"]),
         (2, ["lab-6.1", "lab-6.1-client", "lab-6.1-returns", "lab-6.1-matrix",
              "lab-6.1-redirect", "lab-6.1-caches", "sim", "style",
-             "lab-6.1-counted", "lab-6.1-rate", "lab-6.12-counted", "lab-6.12", "clang",
-             "checkpatch", "unit", "shell", "python"])],
+             "lab-6.1-counted", "lab-6.1-direct", "lab-6.1-rate", "lab-6.1-registry",
+             "lab-6.12-counted", "lab-6.12", "clang", "checkpatch", "unit", "shell", "python"])],
     "debug": [
         (1, ["kmod-uml", "userspace"]),
         (2, ["uml-crowds", "uml-lab", "uml-returns", "uml-adverse",

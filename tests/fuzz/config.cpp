@@ -36,6 +36,11 @@ void check_sent(Config config)
     // The daemons' own.
     config.cache_router = {};
     config.cache_host = {};
+    config.processing = {};
+    for (auto &origin : config.origins)
+        origin.registry.reset();
+    for (auto &served : config.served)
+        served.registration = {};
     const auto message = encode_config(42, config, WLB_ROLE_ALL, 7);
     CHECK(message);
     Running running;

@@ -227,6 +227,54 @@ void race(const nlmsghdr *message, const Bytes &body)
     CHECK(static_cast<bool>(got) == good);
 }
 
+bool answerers_good(const Learned *learned, const std::vector<Bytes> &answerers)
+{
+    CHECK(learned == nullptr || learned->answerers.size() == answerers.size());
+    bool good = true;
+    for (std::size_t i = 0; i < answerers.size(); ++i) {
+        Model m(cut(answerers[i], 0));
+        const auto address = m.address(WLB_ANSWERER_A_ADDRESS);
+        const auto via = m.number(WLB_ANSWERER_A_VIA, 1), rtt = m.number(WLB_ANSWERER_A_RTT, 4),
+                   age = m.number(WLB_ANSWERER_A_AGE, 4),
+                   answers = m.number(WLB_ANSWERER_A_ANSWERS, 4),
+                   wins = m.number(WLB_ANSWERER_A_WINS, 4),
+                   asked = m.number(WLB_ANSWERER_A_ASKED, 4),
+                   missed = m.number(WLB_ANSWERER_A_MISSED, 4),
+                   silent = m.number(WLB_ANSWERER_A_SILENT, 4);
+        good = good && m.good();
+        if (learned == nullptr)
+            continue;
+        const auto &got = learned->answerers[i];
+        CHECK(same(got.address, address) && got.via == via && got.rtt_us == rtt);
+        CHECK(got.raced == m.has(WLB_ANSWERER_A_RACED) && got.age_ms == age);
+        CHECK(got.answers == answers && got.wins == wins && got.asked == asked);
+        CHECK(got.missed == missed && got.silent_ms.value_or(0) == silent);
+        CHECK(got.silent_ms.has_value() == m.has(WLB_ANSWERER_A_SILENT));
+    }
+    return good;
+}
+
+void learned(const nlmsghdr *message, const Bytes &body)
+{
+    const auto got = decode_learned(message);
+    const Model top = top_of(body);
+    const auto origins = top.all(WLB_A_LEARNED);
+    bool good = top.good() && !origins.empty();
+    if (origins.size() > 1)
+        return;
+    if (good) {
+        Model m(cut(origins[0], 0));
+        const auto server = m.address(WLB_LEARNED_A_SERVER);
+        const auto port = m.number(WLB_LEARNED_A_SERVER_PORT, 2);
+        good = answerers_good(got ? &*got : nullptr, m.all(WLB_LEARNED_A_ANSWERER)) && m.good();
+        if (good) {
+            CHECK(got);
+            CHECK(same(got->server, server) && got->server_port == port);
+        }
+    }
+    CHECK(static_cast<bool>(got) == good);
+}
+
 void stats(const nlmsghdr *message, const Bytes &body)
 {
     const auto got = decode_stats(message);
@@ -401,6 +449,27 @@ void bypass(const nlmsghdr *message, const Bytes &body)
     CHECK(static_cast<bool>(got) == good);
 }
 
+// One replica in force; of attributes that are there twice it is not said which counts.
+void replica(const nlmsghdr *message, const Bytes &body)
+{
+    const auto got = decode_replica(message);
+    const Model top = top_of(body);
+    const auto replicas = top.all(WLB_A_REPLICA);
+    if (!top.good() || replicas.empty()) {
+        CHECK(!got);
+        return;
+    }
+    if (!got)
+        return;
+    CHECK(!got->origin.empty());
+    CHECK(got->configured == top.has(WLB_A_CONFIGURED));
+    const auto sent = encode_replicas(42, got->origin, {got->replica});
+    CHECK(sent);
+    const auto again = decode_replica(nlmsg_hdr(sent->get()));
+    CHECK(again && again->origin == got->origin && again->replica == got->replica);
+    CHECK(!again->configured && again->clones == 0);
+}
+
 // The kernel's errnos are small; libnl takes no error message that is shorter.
 constexpr std::int32_t most_errno = 4095;
 
@@ -481,7 +550,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
         stats(message.get(), body);
         break;
     case 4:
-        count(message.get(), body);
+        if (data[0] >> 6 == 1)
+            learned(message.get(), body);
+        else if (data[0] >> 6 == 2)
+            replica(message.get(), body);
+        else
+            count(message.get(), body);
         break;
     case 5:
         refusal(body, flags);

@@ -12,6 +12,7 @@ from wlblab import host, kernel, wlb
 from wlblab.cachehost import CacheHost
 from wlblab.farm import lab
 from wlblab.ghosts import Ghosts
+from wlblab.processing import returning
 from wlblab.t0 import T0
 
 
@@ -103,6 +104,13 @@ def module():
 @pytest.fixture(params=[4, 6])
 def family(request):
     return request.param
+
+
+@pytest.fixture(params=["router", "cache"])
+def place(request, farm, family):
+    """All of the group's packets are returned by k1; yields the host with the rules."""
+    with returning(farm, family, request.param) as host:
+        yield host
 
 
 @pytest.fixture(scope="module")

@@ -20,17 +20,20 @@ CASES = {
     "off": (None, "s", 100),
     "raw": ("raw", "s", 100),
     "equal": ("equal", "r1", 99),
+    "direct": ("direct", "r1", 99),
     "equal-busy": ("equal", "r2", 99),
     "equal-dead": ("equal", "r2", 99),
 }
 # What is measured, in this order: (case, return mode).
 RUNS = [("off", "nat"), ("raw", "nat"), ("equal", "nat"), ("equal", "spoof"), ("equal", "tunnel"),
-        ("equal-busy", "nat"), ("equal-dead", "nat")]
+        ("direct", "nat"), ("equal-busy", "nat"), ("equal-dead", "nat")]
 WHY_RAW = """\
 raw picks the origin: a replica hears of a client only by way of the server gateway, so
 its answer travels client -> gateway -> replica -> client, and where the shortest way is
 also the fastest that is never shorter than client -> gateway -> origin and back. equal
-holds every copy until all have arrived at the same time: the nearest to the client wins."""
+holds every copy until all have arrived at the same time: the nearest to the client wins.
+direct asks those who have answered such a race (one page before the first that is counted)
+without any detour: the nearest wins in its own round trip."""
 
 
 def percentile(values, share):
@@ -76,13 +79,27 @@ def carried(net):
     return sorted(found)
 
 
+def learn(net, family):
+    """The race that shows who answers."""
+    net.warm_up((family,))
+    web.pages(net["c1"], net.address["s", family], 1)
+    known = {net.address[r, family] for r in net.replicas}
+    host.wait_until("the replicas are known", lambda: known <= {
+        a["address"] for origin in net.wlb("cg").json("race", "learned")
+        for a in origin["answerers"]})
+
+
 def name(result):
     return f"{result['case']} {result['mode']} IPv{result['family']}"
 
 
 def run_case(net, case, mode):
     race = CASES[case][0]
-    if race:
+    if race == "direct":
+        net.configure(race="raw", service={"race": race}, served={"return_": mode})
+        for family in (4, 6):
+            learn(net, family)
+    elif race:
         net.configure(race=race, served={"return_": mode})
     if case == "equal-busy":
         net.wlb("r1").run("replica", "busy", "on")

@@ -132,6 +132,18 @@ REFUSALS = {
                                     (CLIENT_GATEWAY, 12)),
     "death after 7 s": ([ALL, gateway(attr(11, 7)), service()], "at least 8 s",
                         (CLIENT_GATEWAY, 11)),
+    "learned for too long": ([ALL, gateway(attr(13, 24 * 24 * 3600 + 1)), service()], "24 days",
+                             (CLIENT_GATEWAY, 13)),
+    "learned for no time": ([ALL, gateway(attr(13, 0)), service()], "", (CLIENT_GATEWAY, 13)),
+    "too few origins learned": ([ALL, gateway(attr(14, 15)), service()], "", (CLIENT_GATEWAY, 14)),
+    "too many origins learned": ([ALL, gateway(attr(14, 65537)), service()], "",
+                                 (CLIENT_GATEWAY, 14)),
+    "an unknown race of a service": ([ALL, service(race=u8(8, 2))], "race or direct",
+                                     (SERVICE, 8)),
+    "a fan-out of none": ([ALL, service(fan=u8(9, 0))], "1 to 8", (SERVICE, 9)),
+    "a fan-out of nine": ([ALL, service(fan=u8(9, 9))], "1 to 8", (SERVICE, 9)),
+    "exploring too rarely": ([ALL, service(explore=attr(10, 24 * 24 * 3600 + 1))], "24 days",
+                             (SERVICE, 10)),
     "sticky for too long": ([ALL, service(sticky=attr(7, 24 * 24 * 3600 + 1))], "24 days",
                             (SERVICE, 7)),
     "trust in a path without spoof": ([ALL, served(trust=attr(9, b""))], "return spoof",
@@ -156,7 +168,7 @@ REFUSALS = {
     "an unknown race": ([ALL, origin(race=u8(4, 2))], "", (ORIGIN, 4)),
     "a hold too long": ([ALL, origin(hold=attr(5, 1000001))], "1000000", (ORIGIN, 5)),
     "33 replicas": ([ALL, origin(replica=[replica(f"198.51.100.{i}") for i in range(1, 34)])],
-                    "32", (ORIGIN,)),
+                    "32", (ORIGIN, 6)),
     "a replica without address": ([ALL, origin(replica=attr(6, [u8(2, 0)]))], "address",
                                   (ORIGIN, 6)),
     "a replica of the other family": ([ALL, origin(replica=replica("2001:db8:b:1::10"))],
@@ -309,7 +321,8 @@ def test_large(net, cg):
                     replicas=lists[0], never=lists[1]))
     assert ctl.json("service", "list") == [{"name": "big", "ports": list(range(1, 17)),
                                             "replicas": lists[0], "never": lists[1],
-                                            "sticky_s": 0}]
+                                            "sticky_s": 0, "race": "race", "fan_out": 4,
+                                            "explore_s": 10}]
 
 
 def test_objects(net):
@@ -327,7 +340,8 @@ def test_objects(net):
                 "--never", "203.0.113.99")
         assert ctl.json("service", "list") == [{
             "name": "web", "ports": [80, 443], "replicas": ["198.51.100.0/24"],
-            "never": ["203.0.113.99"], "sticky_s": 0}]
+            "never": ["203.0.113.99"], "sticky_s": 0, "race": "race", "fan_out": 4,
+            "explore_s": 10}]
         refused("exists already", "service", "add", "web", "--ports", "81", "--replicas", "any")
         refused("port 80", "service", "add", "b", "--ports", "80", "--replicas", "any")
         refused("does not exist", "service", "del", "b")

@@ -11,8 +11,8 @@ import pytest
 
 from wlblab import packets, web
 from wlblab.bulk import both_ways
-from wlblab.clones import (SYN_ACK, Delta, Tap, Wire, encapsulate, lab,
-                           no_checksum_offload, segment, settle)
+from wlblab.clones import (MSS, OFFER_CLONED, OFFER_GRE, SYN_ACK, Delta, Tap, Wire, encapsulate,
+                           lab, no_checksum_offload, segment, settle, tag)
 from wlblab.host import wait_until
 from wlblab.packets import ACK, ANSWER, RST, SYN
 
@@ -309,6 +309,31 @@ def test_strangers(net, family, way):
         assert tap.wait(lambda p: not p.out and b"evil" in p.data)[0].src == r1
         sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
         assert b"X-Who: r1" in sock.recv(4096)
+
+
+@outer_ways
+def test_gateway_is_client(net, family, way):
+    """W13, S10: a listed gateway's own SYN in a tunnel is a clone if its tag says so, else a
+    packet of a client's for a connection that is not there."""
+    mode, via = way
+    configure(net, mode, via)
+    gateway = {4: "10.9.2.1", 6: "2001:db8:9:2::1"}[family]
+    s, r1 = net.address["s", family], net.address["r1", family]
+    before = Delta(net.wlb("r1"))
+    with Wire(net, "core", "r1") as wire:
+        def sent(flags=SYN, seq=1000, offers=OFFER[mode] | OFFER_GRE):
+            options = MSS + tag(offers=offers) if flags == SYN else b""
+            wire.send(encapsulate(segment(gateway, s, 40001, 80, flags, options, seq=seq),
+                                  gateway, r1, via))
+        sent()
+        wait_until("it is no client's", lambda: before() == {"client_stray": 1})
+        sent(offers=OFFER[mode] | OFFER_GRE | OFFER_CLONED)
+        wait_until("it is answered", lambda: before().get("answer_encapsulated"))
+        assert before()["clone_cracked"] == 1 and before()["client_stray"] == 1
+        assert net["r1"].half_open() == 1
+        sent(RST, 1001)
+        quiet(net)
+        assert before()["client_cracked"] == 1
 
 
 @pytest.mark.parametrize("way", OUTER[2:], ids=ids)

@@ -136,6 +136,13 @@ TEST_CASE("bad usage is status 2 and points to the help", "[cli]")
         {"replica busy", "on|off is missing"},
         {"replica busy maybe", "must be on or off"},
         {"flow flush --client x", "--client: \"x\" is not an IPv4 or IPv6 address"},
+        {"service add web --ports 80 --replicas any --race equal", "\"race\" or \"direct\""},
+        {"service add web --ports 80 --replicas any --fan-out x", "must be a whole number"},
+        {"service add web --ports 80 --replicas any --explore x", "--explore: "},
+        {"race", "see wlbctl race --help"},
+        {"race learned x", "\"x\" is not an IPv4 or IPv6 address"},
+        {"race forget x", "\"x\" is not an IPv4 or IPv6 address"},
+        {"race forget 10.0.0.1 10.0.0.2", "too many arguments"},
         {"monitor --count 0", "--count: "},
         {"monitor --count -1", "--count"},
         {"stats x", "too many arguments"},
@@ -184,6 +191,8 @@ TEST_CASE("no connection, no success", "[cli]")
                              "flow flush",
                              "flow save",
                              "race list",
+                             "race learned",
+                             "race forget",
                              "stats",
                              "monitor",
                              "save",
@@ -221,18 +230,23 @@ TEST_CASE("services are added, listed and deleted", "[cli]")
     CHECK(outcome.out.empty());
     CHECK(state.written_roles == WLB_ROLE_CLIENT_GATEWAY);
     CHECK(state.running.config.client_gateway.max_flows == 2048);
-    CHECK(wlbctl(state, "service add rest --ports all --replicas any").status == 0);
+    CHECK(wlbctl(state, "service add rest --ports all --replicas any --race direct "
+                        "--fan-out 2 --explore 1m")
+              .status == 0);
     CHECK(wlbctl(state, "service list").out ==
           "service web ports 80,443 replicas 198.51.100.0/24 never 10.1.9.9,10.0.0.0/24 "
-          "sticky 0s\n"
-          "service rest ports all replicas any sticky 0s\n");
+          "sticky 0s race race fan-out 4 explore 10s\n"
+          "service rest ports all replicas any sticky 0s race direct fan-out 2 explore 60s\n");
     CHECK(wlbctl(state, "-j service list").out ==
           R"([{"name":"web","ports":[80,443],"replicas":["198.51.100.0/24"],)"
-          R"("never":["10.1.9.9","10.0.0.0/24"],"sticky_s":0},)"
-          R"({"name":"rest","ports":"all","replicas":"any","never":[],"sticky_s":0}])"
+          R"("never":["10.1.9.9","10.0.0.0/24"],"sticky_s":0,"race":"race","fan_out":4,)"
+          R"("explore_s":10},)"
+          R"({"name":"rest","ports":"all","replicas":"any","never":[],"sticky_s":0,)"
+          R"("race":"direct","fan_out":2,"explore_s":60}])"
           "\n");
     CHECK(wlbctl(state, "service del web").status == 0);
-    CHECK(wlbctl(state, "service list").out == "service rest ports all replicas any sticky 0s\n");
+    CHECK(wlbctl(state, "service list").out ==
+          "service rest ports all replicas any sticky 0s race direct fan-out 2 explore 60s\n");
     outcome = wlbctl(state, "service del web");
     CHECK(outcome.status == 1);
     CHECK(outcome.err == "wlbctl: service \"web\" does not exist\n");
@@ -309,6 +323,7 @@ TEST_CASE("what is not valid is not added", "[cli]")
         {"service add b --ports 80 --replicas any", "port 80 is in service \"web\" already"},
         {"service add b! --ports 81 --replicas any", "name must be"},
         {"service add b --ports 81 --replicas 10.0.0.1/8", "bits set past its length"},
+        {"service add b --ports 81 --replicas any --fan-out 9", "fan-out is 9, must be 1..8"},
         {"origin add w --server 10.0.0.1,::1 --ports 80", "must be IPv4"},
         {"origin add w --server 10.0.0.1 --ports 80 --replica 10.0.0.1", "is a server"},
         {"origin add w --server 10.0.0.1 --ports 80 --max-hold 2s", "max-hold is 2s"},
@@ -408,6 +423,30 @@ TEST_CASE("races are listed and watched", "[cli]")
     CHECK(nlohmann::json::parse(split(outcome.out, '\n')[1])["id"] == 1);
     CHECK(outcome.err == "wlbctl: monitor: some races were missed\n");
     CHECK(lines(wlbctl(state, "monitor").out) == 3);
+}
+
+TEST_CASE("what races have taught is listed and forgotten", "[cli]")
+{
+    test::FakeState state;
+    CHECK(wlbctl(state, "-j race learned").out == "[]\n");
+    CHECK(wlbctl(state, "race learned").out.empty());
+    Answerer seven;
+    seven.address = address("10.0.0.7");
+    state.learned = {{address("10.0.0.1"), 80, {seven, seven}},
+                     {address("10.0.0.2"), 80, {seven}},
+                     {address("10.0.0.2"), 443, {}}};
+    const auto lines = [](const std::string &text) {
+        return std::count(text.begin(), text.end(), '\n');
+    };
+    CHECK(lines(wlbctl(state, "race learned").out) == 3);
+    CHECK(lines(wlbctl(state, "race learned 10.0.0.1").out) == 2);
+    CHECK(nlohmann::json::parse(wlbctl(state, "-j race learned 10.0.0.2").out).size() == 2);
+    CHECK(wlbctl(state, "-j race forget 10.0.0.2").out == "{\"forgotten\":2}\n");
+    CHECK(state.forgotten == address("10.0.0.2"));
+    CHECK(wlbctl(state, "race forget").out == "forgot 1\n");
+    CHECK_FALSE(state.forgotten);
+    state.refusal = Error{"needs CAP_NET_ADMIN (run as root)", EPERM};
+    CHECK(wlbctl(state, "race forget").status == 1);
 }
 
 TEST_CASE("an interrupted monitor is done", "[cli]")

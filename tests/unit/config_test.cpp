@@ -175,6 +175,14 @@ TEST_CASE("values outside their ranges are refused", "[config]")
         {service("never = ['10.0.0.1/31']"), "2:10: .*never: .*bits set"},
         {service("sticky = '577h'"), "2:10: .*sticky is 2077200, must be 0..2073600"},
         {service("sticky = '5ms'"), "2:10: .*not a whole number of seconds"},
+        {service("race = 'equal'"), "2:8: .*\"equal\" must be \"race\" or \"direct\""},
+        {service("fan-out = 0"), "2:11: .*fan-out is 0, must be 1..8"},
+        {service("fan-out = 9"), "2:11: .*fan-out is 9, must be 1..8"},
+        {service("fan-out = 256"), "2:11: .*fan-out is 256, must be 1..8"},
+        {service("explore = '577h'"), "2:11: .*explore is 2077200, must be 0..2073600"},
+        {gateway("max-learned = 15"), "2:15: .*max-learned is 15, must be 16..65536"},
+        {gateway("max-learned = 65537"), "2:15: .*max-learned is 65537"},
+        {gateway("timeouts = { learned = 0 }"), "2:24: .*timeouts.learned is 0, must be 1"},
         {served("trust-path = true"), "2:14: .*trust-path: only with return = spoof"},
         {served("trust-path = 1"), "2:14: .*trust-path"},
         {service("never = " + repeat("'10.0.0.#'", 65)), "2:.*never has more than 64"},
@@ -275,6 +283,10 @@ TEST_CASE("the ends of the ranges are accepted", "[config]")
              gateway("max-flows = 1024"),
              gateway("max-flows = 16777216"),
              gateway("client-quota = 1"),
+             gateway("max-learned = 16"),
+             gateway("max-learned = 65536"),
+             service("race = 'direct'\nfan-out = 1\nexplore = 0"),
+             service("race = 'race'\nfan-out = 8\nexplore = '576h'"),
              gateway("client-quota = 4294967295"),
              gateway("timeouts = { racing = 1, established = 2073600 }"),
              gateway("inside = ['abcdefghijklmno']"),
@@ -410,6 +422,11 @@ TEST_CASE("absent keys take the defaults", "[config]")
     CHECK(gateway.client_quota == 4096);
     CHECK(gateway.timeouts ==
           Timeouts{seconds(70), seconds(70), seconds(7440), seconds(60), seconds(10)});
+    CHECK(gateway.timeouts.learned == seconds(600));
+    CHECK(gateway.max_learned == 4096);
+    CHECK(gateway.services.front().race == ServiceRace::join);
+    CHECK(gateway.services.front().fan_out == 4);
+    CHECK(gateway.services.front().explore == seconds(10));
     CHECK(config.origins.front().race == Race::raw);
     CHECK(config.origins.front().max_hold == microseconds(200000));
     CHECK(config.origins.front().replicas.empty());
@@ -498,6 +515,13 @@ TEST_CASE("the defaults that are printed are the defaults", "[config]")
     member.address = address("192.0.2.21");
     member.routers = {address("192.0.2.1")};
     wanted.cache_host.groups = {member};
+    ProcessCopy copy;
+    copy.name = "watch";
+    copy.file = "/var/lib/wlb/watch.pcapng";
+    ProcessRule rule;
+    rule.on = {ProcessOn::returned};
+    wanted.processing.copies = {copy};
+    wanted.processing.rules = {rule};
     CHECK(parsed.config == wanted);
     // Nothing but comments until then.
     CHECK(parse_config(defaults_toml()).config == Config{});
@@ -513,7 +537,7 @@ TEST_CASE("the manual has every key with its default", "[config][docs]")
         INFO((*i)[1]);
         CHECK(manual.find(".It Ic " + (*i)[1].str()) != std::string::npos);
     }
-    CHECK(keys == 80);
+    CHECK(keys == 107);
     for (const auto *part :
          {"131072", "4096", "70s", "7440s", "60s", "10s", "600s", "30s", "200ms"}) {
         INFO(part);

@@ -74,7 +74,7 @@ TEST_CASE("every field shows", "[diff]")
           }) == Lines{"~ client-gateway: returns -tunnel +spoof"});
     CHECK(changed([](Config &c) { c.client_gateway.conntrack = Conntrack::outside; }) ==
           Lines{"~ client-gateway: conntrack notrack -> outside"});
-    CHECK(changed([](Config &c) { c.client_gateway.timeouts = Timeouts{}; }).size() == 7);
+    CHECK(changed([](Config &c) { c.client_gateway.timeouts = Timeouts{}; }).size() == 8);
     CHECK(changed([](Config &c) { c.served[0].local = test::address("10.0.0.1"); }) ==
           Lines{"~ replica www: local 198.51.100.7 -> 10.0.0.1"});
     CHECK(changed([](Config &c) { c.served[0].via = Via::gre; }) ==
@@ -83,6 +83,15 @@ TEST_CASE("every field shows", "[diff]")
           Lines{"~ replica www: trust-path true -> false"});
     CHECK(changed([](Config &c) { c.client_gateway.services[0].sticky = seconds(0); }) ==
           Lines{"~ service web: sticky 9s -> 0s"});
+    CHECK(changed([](Config &c) {
+              auto &web = c.client_gateway.services[0];
+              web.race = ServiceRace::join;
+              web.fan_out = 4;
+              web.explore = seconds(0);
+          }) == Lines{"~ service web: race direct -> race", "~ service web: fan-out 3 -> 4",
+                      "~ service web: explore 11s -> 0s"});
+    CHECK(changed([](Config &c) { c.client_gateway.max_learned = 4096; }) ==
+          Lines{"~ client-gateway: max-learned 17 -> 4096"});
     CHECK(changed([](Config &c) {
               c.served[0].return_mode = Return::nat;
               c.served[0].via.reset();
@@ -109,7 +118,7 @@ TEST_CASE("objects as one line", "[diff]")
     const auto config = test::sample();
     CHECK(describe("service", "web", fields_of(config.client_gateway.services[0])) ==
           "service web ports 80,443 replicas 198.51.100.0/24,2001:db8:7::/48 never "
-          "203.0.113.99,10.1.9.0/24 sticky 9s");
+          "203.0.113.99,10.1.9.0/24 sticky 9s race direct fan-out 3 explore 11s");
     CHECK(describe("origin", "www", fields_of(config.origins[0])) ==
           "origin www server 203.0.113.10,203.0.113.11 ports 80,65535 race equal max-hold 123456us "
           "replicas 198.51.100.7,via=ipip,delay=55ms 198.51.100.8,via=gre,delay=1us source "

@@ -32,6 +32,10 @@ struct FakeState {
     std::vector<RunningAssignment> assignments;
     RunningDoors doors;
     std::vector<Bypass> bypasses;
+    std::vector<RunningProcessRule> process;
+    std::vector<Learned> learned;
+    std::optional<Address> forgotten; // the server that forget_learned() was told
+    std::vector<ReplicaInForce> replicas;
     int interrupt = 0; // a signal that comes while races are watched
     std::vector<std::string> busy_calls;
 };
@@ -78,6 +82,23 @@ public:
         return Done{};
     }
 
+    Status set_replicas(const std::string &origin, const std::vector<Replica> &replicas) override
+    {
+        (void)unset_replicas(origin);
+        for (const auto &replica : replicas)
+            state_.replicas.push_back({origin, replica, 0, false});
+        return Done{};
+    }
+
+    Status unset_replicas(const std::string &origin) override
+    {
+        std::erase_if(state_.replicas,
+                      [&](const auto &replica) { return replica.origin == origin; });
+        return Done{};
+    }
+
+    Result<std::vector<ReplicaInForce>> read_replicas() override { return state_.replicas; }
+
     Result<Dump> read_flows(const std::function<void(const Flow &)> &take) override
     {
         for (const auto &flow : state_.flows)
@@ -104,6 +125,17 @@ public:
 
     Result<Stats> read_stats() override { return state_.stats; }
     Result<std::vector<RaceRecord>> read_races() override { return state_.races; }
+
+    Result<std::vector<Learned>> read_learned() override { return state_.learned; }
+
+    Result<std::uint32_t> forget_learned(const std::optional<Address> &server) override
+    {
+        if (state_.refusal)
+            return *state_.refusal;
+        state_.forgotten = server;
+        return static_cast<std::uint32_t>(std::erase_if(
+            state_.learned, [&](const auto &known) { return !server || known.server == *server; }));
+    }
 
     Status set_groups(const RedirectGroups &groups) override
     {
@@ -181,6 +213,14 @@ public:
     }
 
     Result<std::vector<Bypass>> read_bypasses() override { return state_.bypasses; }
+
+    Status set_process(const std::vector<RunningProcessRule> &rules) override
+    {
+        state_.process = rules;
+        return Done{};
+    }
+
+    Result<std::vector<RunningProcessRule>> read_process() override { return state_.process; }
 
     Status watch_races(int stop_fd, const std::function<bool(const RaceRecord &)> &take,
                        const std::function<void()> &lost) override

@@ -375,6 +375,57 @@ TEST_CASE("races are read", "[message]")
           R"({"address":"2001:db8::10","delay_us":56007,"won":false}]})");
 }
 
+TEST_CASE("what was learned is read", "[message]")
+{
+    const auto message = reply(WLB_CMD_LEARNED_GET, [](nl_msg *m) {
+        nest(m, WLB_A_LEARNED, [&] {
+            put_address(m, WLB_LEARNED_A_SERVER, "2001:db8::10");
+            nla_put_u16(m, WLB_LEARNED_A_SERVER_PORT, 443);
+            nest(m, WLB_LEARNED_A_ANSWERER, [&] {
+                put_address(m, WLB_ANSWERER_A_ADDRESS, "2001:db8:7::1");
+                nla_put_u8(m, WLB_ANSWERER_A_VIA, WLB_VIA_IPIP);
+                nla_put_u32(m, WLB_ANSWERER_A_RTT, 12034);
+                nla_put_u32(m, WLB_ANSWERER_A_AGE, 1500);
+                nla_put_u32(m, WLB_ANSWERER_A_ANSWERS, 9);
+                nla_put_u32(m, WLB_ANSWERER_A_WINS, 8);
+                nla_put_u32(m, WLB_ANSWERER_A_ASKED, 7);
+                nla_put_u32(m, WLB_ANSWERER_A_MISSED, 0);
+            });
+            nest(m, WLB_LEARNED_A_ANSWERER, [&] {
+                put_address(m, WLB_ANSWERER_A_ADDRESS, "2001:db8:7::2");
+                nla_put_u8(m, WLB_ANSWERER_A_VIA, WLB_VIA_GRE);
+                nla_put_u32(m, WLB_ANSWERER_A_RTT, 112000);
+                nla_put_flag(m, WLB_ANSWERER_A_RACED);
+                nla_put_u32(m, WLB_ANSWERER_A_MISSED, 3);
+                nla_put_u32(m, WLB_ANSWERER_A_SILENT, 29000);
+            });
+        });
+    });
+    const auto learned = decode_learned(header(message));
+    REQUIRE(learned);
+    CHECK(to_text(*learned) ==
+          "[2001:db8::10]:443 answerer 2001:db8:7::1 via ipip rtt 12.034ms wins 8/9 asked 7 missed "
+          "0 age 1.500s\n"
+          "[2001:db8::10]:443 answerer 2001:db8:7::2 via gre rtt 112.000ms raced wins 0/0 asked 0 "
+          "missed 3 age 0.000s silent 29.000s");
+    CHECK(to_json(*learned).dump() ==
+          R"({"server":"2001:db8::10","server_port":443,"answerers":[)"
+          R"({"address":"2001:db8:7::1","via":"ipip","rtt_us":12034,"raced":false,)"
+          R"("age_ms":1500,"answers":9,"wins":8,"asked":7,"missed":0,"silent_ms":null},)"
+          R"({"address":"2001:db8:7::2","via":"gre","rtt_us":112000,"raced":true,)"
+          R"("age_ms":0,"answers":0,"wins":0,"asked":0,"missed":3,"silent_ms":29000}]})");
+}
+
+TEST_CASE("requests to forget", "[message]")
+{
+    const auto all = encode_forget(family, std::nullopt);
+    CHECK(attribute(header(*all), WLB_A_LEARNED, 0) == nullptr);
+    const auto one = encode_forget(family, address("::1"));
+    const auto *const learned = attribute(header(*one), WLB_A_LEARNED, 0);
+    REQUIRE(learned != nullptr);
+    CHECK(nla_len(inner(learned, WLB_LEARNED_A_SERVER)) == 16);
+}
+
 TEST_CASE("counters are read, also those of a newer module", "[message]")
 {
     const auto message = reply(WLB_CMD_STATS_GET, [](nl_msg *m) {
@@ -412,6 +463,7 @@ TEST_CASE("what cannot be read is an error, not a zero", "[message]")
     const auto empty = reply(WLB_CMD_FLOW_GET, [](nl_msg *) {});
     CHECK_FALSE(decode_flow(header(empty)));
     CHECK_FALSE(decode_race(header(empty)));
+    CHECK_FALSE(decode_learned(header(empty)));
     CHECK_FALSE(decode_stats(header(empty)));
     CHECK_FALSE(decode_count(header(empty)));
     const auto short_number = reply(WLB_CMD_FLOW_GET, [](nl_msg *m) {
@@ -524,4 +576,45 @@ TEST_CASE("a dump that fails halfway", "[message]")
     CHECK(end(0).code == 0);
     CHECK(end(-ENOMEM).code == ENOMEM);
     CHECK(end(-ENOMEM).message == "Cannot allocate memory");
+}
+
+TEST_CASE("replicas that are set, and those in force", "[message]")
+{
+    const Replica replica{address("198.51.100.7"), Via::ipip, microseconds(55000)};
+    const auto sent = encode_replicas(family, "www", {replica});
+    REQUIRE(sent);
+    CHECK(genlmsg_hdr(const_cast<nlmsghdr *>(header(*sent)))->cmd == WLB_CMD_REPLICA_SET);
+    const auto read = decode_replica(header(*sent));
+    REQUIRE(read);
+    CHECK(read->origin == "www");
+    CHECK(read->replica == replica);
+    CHECK_FALSE(read->configured);
+    const auto none = encode_replicas(family, "www", {});
+    REQUIRE(none);
+    CHECK_FALSE(decode_replica(header(*none)));
+    const auto back = encode_configured_replicas(family, "www");
+    REQUIRE(back);
+    CHECK(attribute(header(*back), WLB_A_CONFIGURED, 0) != nullptr);
+
+    const auto dumped = reply(WLB_CMD_REPLICA_GET, [](nl_msg *message) {
+        nla_put_string(message, WLB_A_NAME, "six");
+        nla_put_flag(message, WLB_A_CONFIGURED);
+        nest(message, WLB_A_REPLICA, [&] {
+            put_address(message, WLB_REPLICA_A_ADDRESS, "2001:db8::7");
+            nla_put_u8(message, WLB_REPLICA_A_VIA, WLB_VIA_GRE);
+            nla_put_u32(message, WLB_REPLICA_A_DELAY, 7);
+            nla_put_u64(message, WLB_REPLICA_A_CLONES, 1ULL << 40);
+        });
+    });
+    const auto one = decode_replica(header(dumped));
+    REQUIRE(one);
+    CHECK(one->origin == "six");
+    CHECK(one->configured);
+    CHECK(one->clones == 1ULL << 40);
+    CHECK(one->replica == Replica{address("2001:db8::7"), Via::gre, microseconds(7)});
+    const auto newer = reply(WLB_CMD_REPLICA_GET, [](nl_msg *message) {
+        nla_put_string(message, WLB_A_NAME, "six");
+        nest(message, WLB_A_REPLICA, [&] { nla_put_u8(message, WLB_REPLICA_A_VIA, 9); });
+    });
+    CHECK_FALSE(decode_replica(header(newer)));
 }

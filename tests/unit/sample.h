@@ -35,10 +35,11 @@ inline Config sample()
     gateway.inside = {"lan0", "lan\"1\\"};
     gateway.max_flows = 2048;
     gateway.client_quota = 7;
+    gateway.max_learned = 17;
     gateway.returns = {Return::nat, Return::tunnel};
     gateway.conntrack = Conntrack::notrack;
     gateway.timeouts = {seconds(1), seconds(2), seconds(3), seconds(4),
-                        seconds(5), seconds(6), seconds(8)};
+                        seconds(5), seconds(6), seconds(8), seconds(10)};
     gateway.services = {
         {"web",
          {80, 443},
@@ -46,8 +47,11 @@ inline Config sample()
          {prefix("198.51.100.0/24"), prefix("2001:db8:7::/48")},
          false,
          {prefix("203.0.113.99"), prefix("10.1.9.0/24")},
-         seconds(9)},
-        {"rest", {}, true, {}, true, {}, seconds(0)},
+         seconds(9),
+         ServiceRace::direct,
+         3,
+         seconds(11)},
+        {"rest", {}, true, {}, true, {}, seconds(0), ServiceRace::join, 4, seconds(10)},
     };
     Origin www;
     www.name = "www";

@@ -80,23 +80,17 @@ bool destination(msghdr &message, Address &to)
 
 } // namespace
 
-File::~File()
-{
-    if (fd_ >= 0)
-        close(fd_);
-}
-
 Socket::Socket(File file, bool ipv6)
     : file_(std::move(file)), ipv6_(ipv6), buffer_(wccp::max_message + 1)
 {
 }
 
-Result<Socket> Socket::open(bool ipv6, const std::optional<Address> &address)
+Result<Socket> Socket::open(bool ipv6, const std::optional<Address> &address, std::uint16_t port)
 {
     File file(socket(ipv6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     const int fd = file.get();
     const std::string name =
-        std::string("UDP port ") + std::to_string(wccp::port) +
+        std::string("UDP port ") + std::to_string(port) +
         (address ? " of " + address->text() : std::string(ipv6 ? " of IPv6" : " of IPv4"));
     if (fd < 0)
         return failure(name);
@@ -117,7 +111,7 @@ Result<Socket> Socket::open(bool ipv6, const std::optional<Address> &address)
     const auto any =
         ipv6 ? Address::from_bytes(in6addr_any.s6_addr, 16) : Address::from_bytes("\0\0\0", 4);
     sockaddr_storage own{};
-    const auto size = to_sockaddr(address.value_or(any.value_or(Address())), wccp::port, own);
+    const auto size = to_sockaddr(address.value_or(any.value_or(Address())), port, own);
     if (bind(fd, reinterpret_cast<sockaddr *>(&own), size) != 0)
         return failure(name);
     return Socket(std::move(file), ipv6);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// WCCP's UDP port of one address family. Every datagram comes with the address that it was
-// sent to, and leaves from the address that is asked for: a cache takes only answers that
+// A UDP port of one address family, WCCP's or another. Every datagram comes with the address that
+// it was sent to, and leaves from the address that is asked for: a cache takes only answers that
 // come from the address that it knows.
 #pragma once
 
@@ -11,36 +11,18 @@
 #include <utility>
 #include <vector>
 
+#include "daemon/file.h"
 #include "wccp/datagram.h"
 #include "wlb/result.h"
 
 namespace wlb::daemon {
 
-class File { // a file descriptor with one owner
-public:
-    File() = default;
-    explicit File(int fd) : fd_(fd) {}
-    File(const File &) = delete;
-    File &operator=(const File &) = delete;
-    File(File &&other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-    File &operator=(File &&other) noexcept
-    {
-        std::swap(fd_, other.fd_);
-        return *this;
-    }
-    ~File();
-    [[nodiscard]] int get() const { return fd_; }
-    int release() { return std::exchange(fd_, -1); }
-
-private:
-    int fd_ = -1;
-};
-
 class Socket {
 public:
     // At `address`, one of the host's or a multicast group; none: at all of them that nobody
     // else of this user has taken.
-    static Result<Socket> open(bool ipv6, const std::optional<Address> &address = {});
+    static Result<Socket> open(bool ipv6, const std::optional<Address> &address = {},
+                               std::uint16_t port = wccp::port);
 
     [[nodiscard]] int fd() const { return file_.get(); }
 

@@ -27,6 +27,20 @@ void Checks::add(const Subject &subject, const std::string &key, const std::stri
     add(subject.key(key), subject.title + ": " + message);
 }
 
+void Checks::name(const Subject &subject, const std::string &name)
+{
+    const std::string allowed =
+        "1.." + std::to_string(WLB_NAME_LEN - 1) + " characters of A-Z a-z 0-9 _ . -";
+    const auto good = [](unsigned char c) {
+        return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+               c == '_' || c == '.' || c == '-';
+    };
+    if (name.empty())
+        add(subject, "name", "name is missing: " + allowed);
+    else if (name.size() >= WLB_NAME_LEN || !std::all_of(name.begin(), name.end(), good))
+        add(subject, "name", "name must be " + allowed);
+}
+
 void Checks::range(const Subject &subject, const std::string &key, std::int64_t value,
                    std::int64_t least, std::int64_t most)
 {

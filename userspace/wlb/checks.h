@@ -35,6 +35,7 @@ public:
             add(subject, at(key, most), key + " has more than " + std::to_string(most) + " items");
     }
 
+    void name(const Subject &subject, const std::string &name);
     void range(const Subject &subject, const std::string &key, std::int64_t value,
                std::int64_t least, std::int64_t most);
     void period(const Subject &subject, const std::string &key, microseconds value,

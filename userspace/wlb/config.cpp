@@ -9,6 +9,8 @@ namespace wlb {
 
 namespace {
 
+constexpr Names<ServiceRace, 2> service_races{
+    {{"race", ServiceRace::join}, {"direct", ServiceRace::direct}}};
 constexpr Names<Race, 2> races{{{"raw", Race::raw}, {"equal", Race::equal}}};
 constexpr Names<Via, 2> vias{{{"gre", Via::gre}, {"ipip", Via::ipip}}};
 constexpr Names<Return, 3> returns{
@@ -30,6 +32,11 @@ std::optional<Via> default_via(Return mode)
     return mode == Return::nat ? std::nullopt : std::optional(Via::gre);
 }
 
+const char *name_of(ServiceRace race)
+{
+    return name_in(service_races, race);
+}
+
 const char *name_of(Race race)
 {
     return name_in(races, race);
@@ -48,6 +55,11 @@ const char *name_of(Return mode)
 const char *name_of(Conntrack conntrack)
 {
     return name_in(conntracks, conntrack);
+}
+
+Result<ServiceRace> parse_service_race(std::string_view text)
+{
+    return parse_in(service_races, text);
 }
 
 Result<Race> parse_race(std::string_view text)

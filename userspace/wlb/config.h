@@ -16,8 +16,13 @@
 #include "wlb/cache_host.h"
 #include "wlb/cache_router.h"
 #include "wlb/duration.h"
+#include "wlb/processing.h"
+#include "wlb/registry_config.h"
 
 namespace wlb {
+
+// Who clones a service's SYNs.
+enum class ServiceRace : std::uint8_t { join = WLB_SERVICE_JOIN, direct = WLB_SERVICE_DIRECT };
 
 struct Service {
     std::string name;
@@ -27,6 +32,9 @@ struct Service {
     bool any_replica = false;
     std::vector<Prefix> never;
     seconds sticky{0};
+    ServiceRace race = ServiceRace::join;
+    std::int64_t fan_out = 4;
+    seconds explore{10};
 
     bool operator==(const Service &) const = default;
 };
@@ -39,6 +47,7 @@ struct Timeouts {
     seconds reset{10};
     seconds untagged{600};
     seconds dead{30};
+    seconds learned{600};
 
     bool operator==(const Timeouts &) const = default;
 };
@@ -60,6 +69,7 @@ struct ClientGateway {
     std::vector<std::string> inside;
     std::int64_t max_flows = 131072;
     std::int64_t client_quota = 4096;
+    std::int64_t max_learned = 4096;
     std::set<Return> returns{Return::nat, Return::spoof, Return::tunnel};
     Conntrack conntrack = Conntrack::outside;
     Timeouts timeouts;
@@ -85,6 +95,7 @@ struct Origin {
     std::vector<Replica> replicas;
     std::optional<Address> source;
     bool strip_tag = false;
+    std::optional<Registry> registry{}; // wlb-gatewayd's, not the kernel's
 
     bool operator==(const Origin &) const = default;
 };
@@ -98,6 +109,7 @@ struct Served {
     std::optional<Via> via;  // towards the client; what `nat` has not, the others have
     bool trust_path = false; // spoof without a probe
     std::vector<Prefix> from;
+    Registration registration{}; // wlb-replicad's, not the kernel's
 
     bool operator==(const Served &) const = default;
 };
@@ -109,6 +121,7 @@ struct Config {
     std::vector<Served> served;
     CacheRouter cache_router; // wlb-routerd's, not the kernel's: as read from a file
     CacheHost cache_host;     // wlb-cached's, likewise
+    Processing processing;    // wlb-processd's, likewise
 
     bool operator==(const Config &) const = default;
 };
@@ -120,10 +133,12 @@ std::string default_name(const Address &server);
 // What a served origin that names no encapsulation has, if it needs one.
 std::optional<Via> default_via(Return mode);
 
+const char *name_of(ServiceRace race);
 const char *name_of(Race race);
 const char *name_of(Via via);
 const char *name_of(Return mode);
 const char *name_of(Conntrack conntrack);
+Result<ServiceRace> parse_service_race(std::string_view text);
 Result<Race> parse_race(std::string_view text);
 Result<Via> parse_via(std::string_view text);
 Result<Return> parse_return(std::string_view text);

@@ -9,6 +9,9 @@ namespace wlb {
 
 inline constexpr const char *routerd_name = "wlb-routerd";
 inline constexpr const char *cached_name = "wlb-cached";
+inline constexpr const char *processd_name = "wlb-processd";
+inline constexpr const char *gatewayd_name = "wlb-gatewayd";
+inline constexpr const char *replicad_name = "wlb-replicad";
 
 // A NUL in front is what makes it abstract.
 inline std::string control_name(const std::string &daemon)

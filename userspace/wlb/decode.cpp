@@ -60,6 +60,12 @@ void read(Reader &in, const nlattr *nest, ClientGateway &gateway)
         case WLB_CG_A_T_DEAD:
             t.dead = seconds(in.u32(a));
             break;
+        case WLB_CG_A_T_LEARNED:
+            t.learned = seconds(in.u32(a));
+            break;
+        case WLB_CG_A_MAX_LEARNED:
+            gateway.max_learned = in.u32(a);
+            break;
         default:
             break;
         }
@@ -91,6 +97,15 @@ Service read_service(Reader &in, const nlattr *nest)
             break;
         case WLB_SERVICE_A_STICKY:
             service.sticky = seconds(in.u32(a));
+            break;
+        case WLB_SERVICE_A_RACE:
+            service.race = in.service_race(a);
+            break;
+        case WLB_SERVICE_A_FAN_OUT:
+            service.fan_out = in.u8(a);
+            break;
+        case WLB_SERVICE_A_EXPLORE:
+            service.explore = seconds(in.u32(a));
             break;
         default:
             break;
@@ -198,6 +213,48 @@ std::vector<Counter> all_counters()
     WLB_STATS(WLB_STAT_COUNTER)
 #undef WLB_STAT_COUNTER
     return counters;
+}
+
+Answerer read_answerer(Reader &in, const nlattr *nest)
+{
+    Answerer answerer;
+    in.nested(nest, [&](int type, const nlattr *a) {
+        switch (type) {
+        case WLB_ANSWERER_A_ADDRESS:
+            answerer.address = in.address(a);
+            break;
+        case WLB_ANSWERER_A_VIA:
+            answerer.via = in.u8(a);
+            break;
+        case WLB_ANSWERER_A_RTT:
+            answerer.rtt_us = in.u32(a);
+            break;
+        case WLB_ANSWERER_A_RACED:
+            answerer.raced = true;
+            break;
+        case WLB_ANSWERER_A_AGE:
+            answerer.age_ms = in.u32(a);
+            break;
+        case WLB_ANSWERER_A_ANSWERS:
+            answerer.answers = in.u32(a);
+            break;
+        case WLB_ANSWERER_A_WINS:
+            answerer.wins = in.u32(a);
+            break;
+        case WLB_ANSWERER_A_ASKED:
+            answerer.asked = in.u32(a);
+            break;
+        case WLB_ANSWERER_A_MISSED:
+            answerer.missed = in.u32(a);
+            break;
+        case WLB_ANSWERER_A_SILENT:
+            answerer.silent_ms = in.u32(a);
+            break;
+        default:
+            break;
+        }
+    });
+    return answerer;
 }
 
 Answer read_answer(Reader &in, const nlattr *nest)
@@ -376,6 +433,31 @@ Result<RaceRecord> decode_race(const nlmsghdr *message)
     if (in.bad())
         return unreadable("races");
     return race;
+}
+
+Result<Learned> decode_learned(const nlmsghdr *message)
+{
+    Reader in;
+    Learned learned;
+    bool present = false;
+    const auto visit = [&](int type, const nlattr *a) {
+        if (type == WLB_LEARNED_A_SERVER)
+            learned.server = in.address(a);
+        else if (type == WLB_LEARNED_A_SERVER_PORT)
+            learned.server_port = in.u16(a);
+        else if (type == WLB_LEARNED_A_ANSWERER)
+            learned.answerers.push_back(read_answerer(in, a));
+    };
+    in.top(message, [&](int type, const nlattr *a) {
+        if (type != WLB_A_LEARNED)
+            return;
+        present = true;
+        in.nested(a, visit);
+    });
+    in.require(present);
+    if (in.bad())
+        return unreadable("list of what was learned");
+    return learned;
 }
 
 Result<Stats> decode_stats(const nlmsghdr *message)

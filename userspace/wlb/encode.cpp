@@ -34,6 +34,8 @@ void put(Writer &out, const ClientGateway &gateway)
         out.u32(WLB_CG_A_T_RESET, gateway.timeouts.reset.count());
         out.u32(WLB_CG_A_T_UNTAGGED, gateway.timeouts.untagged.count());
         out.u32(WLB_CG_A_T_DEAD, gateway.timeouts.dead.count());
+        out.u32(WLB_CG_A_T_LEARNED, gateway.timeouts.learned.count());
+        out.u32(WLB_CG_A_MAX_LEARNED, gateway.max_learned);
     });
 }
 
@@ -52,6 +54,9 @@ void put(Writer &out, const Service &service)
         for (const auto &prefix : service.never)
             out.prefix(WLB_SERVICE_A_NEVER, prefix);
         out.u32(WLB_SERVICE_A_STICKY, service.sticky.count());
+        out.u8(WLB_SERVICE_A_RACE, static_cast<std::uint8_t>(service.race));
+        out.u8(WLB_SERVICE_A_FAN_OUT, static_cast<std::uint8_t>(service.fan_out));
+        out.u32(WLB_SERVICE_A_EXPLORE, service.explore.count());
     });
 }
 
@@ -192,6 +197,14 @@ Result<Message> encode_flush(int family, const FlowFilter &filter)
             if (filter.winner)
                 out.address(WLB_FLOW_A_WINNER, *filter.winner);
         });
+    });
+}
+
+Result<Message> encode_forget(int family, const std::optional<Address> &server)
+{
+    return build_request(family, WLB_CMD_LEARNED_FLUSH, 0, [&](Writer &out) {
+        if (server)
+            out.nest(WLB_A_LEARNED, [&] { out.address(WLB_LEARNED_A_SERVER, *server); });
     });
 }
 

@@ -50,6 +50,7 @@ std::vector<Field> fields_of(const ClientGateway &gateway)
         Field{"inside", gateway.inside, true},
         scalar("max-flows", std::to_string(gateway.max_flows)),
         scalar("client-quota", std::to_string(gateway.client_quota)),
+        scalar("max-learned", std::to_string(gateway.max_learned)),
         list("returns", gateway.returns, [](auto mode) { return name_of(mode); }),
         scalar("conntrack", name_of(gateway.conntrack)),
         scalar("timeouts.racing", format_duration(t.racing)),
@@ -59,6 +60,7 @@ std::vector<Field> fields_of(const ClientGateway &gateway)
         scalar("timeouts.reset", format_duration(t.reset)),
         scalar("timeouts.untagged", format_duration(t.untagged)),
         scalar("timeouts.dead", format_duration(t.dead)),
+        scalar("timeouts.learned", format_duration(t.learned)),
     };
 }
 
@@ -70,6 +72,9 @@ std::vector<Field> fields_of(const Service &service)
                             : prefixes("replicas", service.replicas),
         prefixes("never", service.never),
         scalar("sticky", format_duration(service.sticky)),
+        scalar("race", name_of(service.race)),
+        scalar("fan-out", std::to_string(service.fan_out)),
+        scalar("explore", format_duration(service.explore)),
     };
 }
 

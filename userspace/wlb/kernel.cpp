@@ -152,6 +152,21 @@ public:
         return send(encode_busy(family_, busy, name));
     }
 
+    Status set_replicas(const std::string &origin, const std::vector<Replica> &replicas) override
+    {
+        return send(encode_replicas(family_, origin, replicas));
+    }
+
+    Status unset_replicas(const std::string &origin) override
+    {
+        return send(encode_configured_replicas(family_, origin));
+    }
+
+    Result<std::vector<ReplicaInForce>> read_replicas() override
+    {
+        return whole_list<ReplicaInForce>(WLB_CMD_REPLICA_GET, decode_replica);
+    }
+
     Result<Dump> read_flows(const std::function<void(const Flow &)> &take) override
     {
         return exchange(make_request(family_, WLB_CMD_FLOW_GET, NLM_F_DUMP),
@@ -183,6 +198,27 @@ public:
             std::sort(races->begin(), races->end(),
                       [](const auto &a, const auto &b) { return a.id < b.id; });
         return races;
+    }
+
+    Result<std::vector<Learned>> read_learned() override
+    {
+        auto all = whole_list<Learned>(WLB_CMD_LEARNED_GET, decode_learned);
+        if (!all)
+            return all;
+        std::sort(all->begin(), all->end(), [](const auto &a, const auto &b) {
+            return std::tie(a.server, a.server_port) < std::tie(b.server, b.server_port);
+        });
+        for (auto &learned : *all)
+            std::sort(learned.answerers.begin(), learned.answerers.end(),
+                      [](const auto &a, const auto &b) {
+                          return std::tie(a.rtt_us, a.address) < std::tie(b.rtt_us, b.address);
+                      });
+        return all;
+    }
+
+    Result<std::uint32_t> forget_learned(const std::optional<Address> &server) override
+    {
+        return ask<std::uint32_t>(encode_forget(family_, server), decode_count);
     }
 
     Status set_groups(const RedirectGroups &groups) override
@@ -258,6 +294,16 @@ public:
                 return std::tie(a.destination, a.source) < std::tie(b.destination, b.source);
             });
         return bypasses;
+    }
+
+    Status set_process(const std::vector<RunningProcessRule> &rules) override
+    {
+        return send(encode_process(family_, rules));
+    }
+
+    Result<std::vector<RunningProcessRule>> read_process() override
+    {
+        return whole_list<RunningProcessRule>(WLB_CMD_PROCESS_GET, decode_process);
     }
 
     Status watch_races(int stop_fd, const std::function<bool(const RaceRecord &)> &take,

@@ -13,6 +13,8 @@
 #include "wlb/config.h"
 #include "wlb/doors.h"
 #include "wlb/group.h"
+#include "wlb/in_force.h"
+#include "wlb/processing.h"
 #include "wlb/records.h"
 
 namespace wlb {
@@ -39,6 +41,8 @@ Result<Message> encode_config(int family, const Config &config, std::uint32_t ro
 Result<Message> encode_busy(int family, bool busy, const std::optional<std::string> &name);
 Result<Message> encode_flow(int family, const Flow &flow); // to put it back
 Result<Message> encode_flush(int family, const FlowFilter &filter);
+// What was learned of one server; none: everything.
+Result<Message> encode_forget(int family, const std::optional<Address> &server);
 
 Result<Message> encode_groups(int family, const RedirectGroups &groups);
 Result<Message> encode_renewal(int family);
@@ -52,10 +56,19 @@ Result<Message> encode_bypass(int family, const Bypass &bypass); // to add it
 // The one of these addresses; none: all of them.
 Result<Message> encode_no_bypass(int family, const std::optional<Bypass> &bypass);
 
+// Without a rule the role goes off.
+Result<Message> encode_process(int family, const std::vector<RunningProcessRule> &rules);
+
+// To clone to exactly these; to those of the configuration.
+Result<Message> encode_replicas(int family, const std::string &origin,
+                                const std::vector<Replica> &replicas);
+Result<Message> encode_configured_replicas(int family, const std::string &origin);
+
 // Adds what one message of a configuration dump carries.
 Status decode_config(const nlmsghdr *message, Running &running);
 Result<Flow> decode_flow(const nlmsghdr *message);
 Result<RaceRecord> decode_race(const nlmsghdr *message);
+Result<Learned> decode_learned(const nlmsghdr *message);
 Result<Stats> decode_stats(const nlmsghdr *message);
 Result<std::uint32_t> decode_count(const nlmsghdr *message);
 // Add what one message of these dumps carries.
@@ -63,6 +76,8 @@ Status decode_groups(const nlmsghdr *message, RunningGroups &groups);
 Status decode_assignments(const nlmsghdr *message, std::vector<RunningAssignment> &assignments);
 Status decode_cache(const nlmsghdr *message, RunningDoors &running);
 Result<Bypass> decode_bypass(const nlmsghdr *message);
+Result<RunningProcessRule> decode_process(const nlmsghdr *message);
+Result<ReplicaInForce> decode_replica(const nlmsghdr *message);
 
 // What a NLMSG_ERROR says: the errno's text and, if the kernel gave them, the
 // sentence and the attribute of the extended ack, named after `request`.

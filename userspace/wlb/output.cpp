@@ -101,6 +101,22 @@ std::string to_text(const RaceRecord &race)
     return text;
 }
 
+std::string to_text(const Learned &learned)
+{
+    std::string text;
+    for (const auto &a : learned.answerers) {
+        text += (text.empty() ? "" : "\n") + endpoint(learned.server, learned.server_port) +
+                " answerer " + a.address.text() + " via " + via_name(a.via) + " rtt " +
+                fraction(a.rtt_us, "ms") + (a.raced ? " raced" : "") + " wins " +
+                std::to_string(a.wins) + "/" + std::to_string(a.answers) + " asked " +
+                std::to_string(a.asked) + " missed " + std::to_string(a.missed) + " age " +
+                fraction(a.age_ms, "s");
+        if (a.silent_ms)
+            text += " silent " + fraction(*a.silent_ms, "s");
+    }
+    return text;
+}
+
 std::string to_text(const Bypass &bypass)
 {
     return "bypass " + bypass.destination.text() + " source " +
@@ -136,6 +152,27 @@ Json to_json(const RaceRecord &race)
     return object;
 }
 
+Json to_json(const Learned &learned)
+{
+    auto answerers = Json::array();
+    for (const auto &a : learned.answerers)
+        answerers.push_back({{"address", a.address.text()},
+                             {"via", via_name(a.via)},
+                             {"rtt_us", a.rtt_us},
+                             {"raced", a.raced},
+                             {"age_ms", a.age_ms},
+                             {"answers", a.answers},
+                             {"wins", a.wins},
+                             {"asked", a.asked},
+                             {"missed", a.missed},
+                             {"silent_ms", a.silent_ms ? Json(*a.silent_ms) : Json(nullptr)}});
+    return {
+        {"server", learned.server.text()},
+        {"server_port", learned.server_port},
+        {"answerers", answerers},
+    };
+}
+
 Json to_json(const Bypass &bypass)
 {
     return {
@@ -143,6 +180,34 @@ Json to_json(const Bypass &bypass)
         {"source", to_json(bypass.source)},
         {"lifetime_s", bypass.lifetime.count()},
     };
+}
+
+// What is absent is any, or nothing.
+Json to_json(const ProcessRule &rule)
+{
+    auto object = Json::object();
+    object["on"] = Json::array();
+    for (const auto on : rule.on)
+        object["on"].push_back(name_of(on));
+    if (rule.source)
+        object["source"] = rule.source->text();
+    if (rule.destination)
+        object["destination"] = rule.destination->text();
+    if (rule.protocol)
+        object["protocol"] = protocol_text(*rule.protocol);
+    if (rule.port)
+        object["port"] = *rule.port;
+    if (rule.dscp)
+        object["dscp"] = *rule.dscp;
+    if (rule.rewrite)
+        object["rewrite"] = rule.rewrite->text();
+    if (!rule.tag.empty())
+        object["tag"] = tag_text(rule.tag);
+    if (rule.untag)
+        object["untag"] = true;
+    if (!rule.copy.empty())
+        object["copy"] = rule.copy;
+    return object;
 }
 
 Json to_json(const Stats &stats)
@@ -165,6 +230,9 @@ Json to_json(const Service &service)
         {"replicas", service.any_replica ? Json("any") : texts(service.replicas)},
         {"never", texts(service.never)},
         {"sticky_s", service.sticky.count()},
+        {"race", name_of(service.race)},
+        {"fan_out", service.fan_out},
+        {"explore_s", service.explore.count()},
     };
 }
 

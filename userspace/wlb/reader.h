@@ -96,6 +96,11 @@ public:
         return static_cast<Conntrack>(mode(attribute, __WLB_CONNTRACK_MAX));
     }
 
+    ServiceRace service_race(const nlattr *attribute)
+    {
+        return static_cast<ServiceRace>(mode(attribute, __WLB_SERVICE_RACE_MAX));
+    }
+
     Forward forward(const nlattr *attribute)
     {
         return static_cast<Forward>(mode(attribute, __WLB_FORWARD_MAX));

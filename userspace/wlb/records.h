@@ -64,6 +64,26 @@ struct RaceRecord {
     [[nodiscard]] std::optional<Address> winner() const;
 };
 
+// Somebody who is known to answer for an origin.
+struct Answerer {
+    Address address;
+    std::uint8_t via = 0; // enum wlb_via
+    std::uint32_t rtt_us = 0;
+    bool raced = false; // rtt_us is of races, at most so far
+    std::uint32_t age_ms = 0;
+    std::uint32_t answers = 0;
+    std::uint32_t wins = 0;
+    std::uint32_t asked = 0;
+    std::uint32_t missed = 0;
+    std::optional<std::uint32_t> silent_ms; // is not asked for so long yet
+};
+
+struct Learned {
+    Address server;
+    std::uint16_t server_port = 0;
+    std::vector<Answerer> answerers; // nearest first, once read
+};
+
 struct Counter {
     std::string name;
     std::uint64_t value = 0;

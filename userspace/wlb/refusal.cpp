@@ -40,6 +40,8 @@ constexpr auto client_gateway_names = [] {
     names[WLB_CG_A_T_RESET].name = "timeouts.reset";
     names[WLB_CG_A_T_UNTAGGED].name = "timeouts.untagged";
     names[WLB_CG_A_T_DEAD].name = "timeouts.dead";
+    names[WLB_CG_A_T_LEARNED].name = "timeouts.learned";
+    names[WLB_CG_A_MAX_LEARNED].name = "max-learned";
     return names;
 }();
 
@@ -52,6 +54,9 @@ constexpr auto service_names = [] {
     names[WLB_SERVICE_A_ANY_REPLICA].name = "replicas";
     names[WLB_SERVICE_A_NEVER].name = "never";
     names[WLB_SERVICE_A_STICKY].name = "sticky";
+    names[WLB_SERVICE_A_RACE].name = "race";
+    names[WLB_SERVICE_A_FAN_OUT].name = "fan-out";
+    names[WLB_SERVICE_A_EXPLORE].name = "explore";
     return names;
 }();
 
@@ -199,6 +204,34 @@ constexpr auto bypass_names = [] {
     return names;
 }();
 
+constexpr auto learned_names = [] {
+    Names<WLB_LEARNED_A_MAX + 1> names{};
+    names[WLB_LEARNED_A_SERVER].name = "server";
+    return names;
+}();
+
+constexpr auto process_rule_names = [] {
+    Names<WLB_PROCESS_RULE_A_MAX + 1> names{};
+    names[WLB_PROCESS_RULE_A_ON].name = "on";
+    names[WLB_PROCESS_RULE_A_SOURCE].name = "source";
+    names[WLB_PROCESS_RULE_A_DESTINATION].name = "destination";
+    names[WLB_PROCESS_RULE_A_PROTO].name = "protocol";
+    names[WLB_PROCESS_RULE_A_PORT].name = "port";
+    names[WLB_PROCESS_RULE_A_DSCP].name = "dscp";
+    names[WLB_PROCESS_RULE_A_REWRITE].name = "rewrite";
+    names[WLB_PROCESS_RULE_A_TAG].name = "tag";
+    names[WLB_PROCESS_RULE_A_UNTAG].name = "untag";
+    names[WLB_PROCESS_RULE_A_COPY_GROUP].name = "copy-group";
+    names[WLB_PROCESS_RULE_A_COPY_LEN].name = "copy-len";
+    return names;
+}();
+
+constexpr auto process_names = [] {
+    Names<WLB_PROCESS_A_MAX + 1> names{};
+    names[WLB_PROCESS_A_RULE] = {"rule", process_rule_names.data(), 0};
+    return names;
+}();
+
 constexpr auto top_names = [] {
     Names<WLB_A_MAX + 1> names{};
     names[WLB_A_GENERATION].name = "generation";
@@ -216,6 +249,10 @@ constexpr auto top_names = [] {
     names[WLB_A_VALUES].name = "values";
     names[WLB_A_CACHE] = {"cache", cache_names.data(), 0};
     names[WLB_A_BYPASS] = {"bypass", bypass_names.data(), 0};
+    names[WLB_A_PROCESS] = {"process", process_names.data(), 0};
+    names[WLB_A_LEARNED] = {"learned", learned_names.data(), 0};
+    names[WLB_A_REPLICA] = {"replica", replica_names.data(), 0};
+    names[WLB_A_CONFIGURED].name = "configured";
     return names;
 }();
 
@@ -247,6 +284,12 @@ int most(const AttributeName *nest)
         return WLB_CACHE_A_MAX;
     if (nest == bypass_names.data())
         return WLB_BYPASS_A_MAX;
+    if (nest == process_names.data())
+        return WLB_PROCESS_A_MAX;
+    if (nest == process_rule_names.data())
+        return WLB_PROCESS_RULE_A_MAX;
+    if (nest == learned_names.data())
+        return WLB_LEARNED_A_MAX;
     return nest == served_names.data() ? WLB_SERVED_A_MAX : WLB_A_MAX;
 }
 

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "wlb/probe_config.h"
+
 namespace wlb {
 
 namespace {
@@ -39,7 +41,9 @@ public:
         walk_.whole_seconds(table_, path_, "slow-start", group_.slow_start);
         walk_.boolean(table_, path_, "yield", group_.yield);
         deliver();
-        probe();
+        read_probe(walk_, table_, path_, "{ http = \"http://127.0.0.1:3128/\" }", group_.probe);
+        if (walk_.has_failed(path_ + ".probe"))
+            walk_.excuse("cache.overload.answer-time"); // a probe is there, but not read
         walk_.list(table_, path_, "member", group_.members,
                    "a list of tables as in [{ address = \"192.0.2.22\", buckets = [\"0-63\"] }]",
                    false, [this](const toml::node &entry, const std::string &item_path) {
@@ -189,59 +193,6 @@ private:
             group_.deliver = Deliver{DeliverBy::tproxy, *tproxy};
         else if (redirect)
             group_.deliver = Deliver{DeliverBy::redirect, *redirect};
-    }
-
-    void probe()
-    {
-        const std::string example = "{ http = \"http://127.0.0.1:3128/\" }";
-        const auto path = path_ + ".probe";
-        const auto *table = walk_.inner(table_, path_, "probe", example);
-        if (walk_.has_failed(path))
-            walk_.excuse("cache.overload.answer-time"); // a probe is there, but not read
-        if (table == nullptr)
-            return;
-        auto &probe = group_.probe.emplace();
-        walk_.keys(*table, path,
-                   {"http", "status", "tcp", "command", "interval", "timeout", "rise", "fall"});
-        walk_.whole_milliseconds(*table, path, "interval", probe.interval);
-        probe.timeout = std::min(probe.timeout, probe.interval);
-        walk_.whole_milliseconds(*table, path, "timeout", probe.timeout);
-        if (!table->contains("timeout"))
-            walk_.excuse(path + ".timeout"); // it can only be the interval that is wrong
-        walk_.integer(*table, path, "rise", probe.rise);
-        walk_.integer(*table, path, "fall", probe.fall);
-        const bool http = table->contains("http");
-        const bool tcp = table->contains("tcp");
-        const bool command = table->contains("command");
-        if (int{http} + int{tcp} + int{command} != 1) {
-            walk_.fail(path, *table, "must have one of http, tcp and command, as in " + example);
-            walk_.excuse(path + ".http");
-            return;
-        }
-        if (http) {
-            http_probe(*table, path, probe);
-        } else if (tcp) {
-            std::optional<TcpProbe> question;
-            walk_.value(*table, path, "tcp", &parse_tcp_probe, question);
-            probe.question = question.value_or(TcpProbe());
-        } else {
-            CommandProbe question;
-            walk_.strings(*table, path, "command", "a list of a program's path and arguments",
-                          question.arguments);
-            probe.question = question;
-        }
-        if (!http && table->contains("status"))
-            walk_.fail(path + ".status", *table->get("status"), "only with http");
-    }
-
-    void http_probe(const toml::table &table, const std::string &path, Probe &probe)
-    {
-        std::optional<HttpProbe> question;
-        walk_.value(table, path, "http", &parse_http_probe, question);
-        auto http = question.value_or(HttpProbe());
-        walk_.numbers<std::uint16_t>(table, path, "status", 100, 599, http.status);
-        not_empty(table, path, "status", "any below 500 is good");
-        probe.question = http;
     }
 
     void member(const toml::node &node, const std::string &path)

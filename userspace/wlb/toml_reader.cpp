@@ -3,6 +3,8 @@
 
 #include "wlb/toml_cache_host.h"
 #include "wlb/toml_cache_router.h"
+#include "wlb/toml_processing.h"
+#include "wlb/toml_registry.h"
 #include "wlb/validate.h"
 
 namespace wlb {
@@ -13,7 +15,9 @@ class ConfigReader : private TomlWalk {
 public:
     ParsedConfig run(const toml::table &root)
     {
-        keys(root, "", {"client-gateway", "server-gateway", "replica", "cache-router", "cache"});
+        keys(
+            root, "",
+            {"client-gateway", "server-gateway", "replica", "cache-router", "cache", "processing"});
         if (const auto *table = role(root, "client-gateway"))
             client_gateway(*table);
         if (const auto *table = role(root, "server-gateway")) {
@@ -30,6 +34,8 @@ public:
             read_cache_router(*this, *table, parsed_.config.cache_router);
         if (const auto *table = role(root, "cache"))
             read_cache_host(*this, *table, parsed_.config.cache_host);
+        if (const auto *table = role(root, "processing"))
+            read_processing(*this, *table, parsed_.config.processing);
         for (const auto &problem : validate(parsed_.config))
             if (!has_failed(problem.path))
                 complain(locate(problem.path), problem.message);
@@ -49,12 +55,13 @@ private:
     {
         const std::string path = "client-gateway";
         auto &gateway = parsed_.config.client_gateway;
-        keys(
-            table, path,
-            {"inside", "max-flows", "client-quota", "returns", "conntrack", "timeouts", "service"});
+        keys(table, path,
+             {"inside", "max-flows", "client-quota", "max-learned", "returns", "conntrack",
+              "timeouts", "service"});
         strings(table, path, "inside", "a list of interface names", gateway.inside);
         integer(table, path, "max-flows", gateway.max_flows);
         integer(table, path, "client-quota", gateway.client_quota);
+        integer(table, path, "max-learned", gateway.max_learned);
         set_of(table, path, "returns", "a list of return modes", &parse_return, gateway.returns);
         choice(table, path, "conntrack", &parse_conntrack, gateway.conntrack);
         timeouts(table, path, gateway.timeouts);
@@ -69,7 +76,8 @@ private:
             return;
         const auto path = parent + ".timeouts";
         keys(*entries, path,
-             {"racing", "tombstone", "established", "closing", "reset", "untagged", "dead"});
+             {"racing", "tombstone", "established", "closing", "reset", "untagged", "dead",
+              "learned"});
         whole_seconds(*entries, path, "racing", target.racing);
         whole_seconds(*entries, path, "tombstone", target.tombstone);
         whole_seconds(*entries, path, "established", target.established);
@@ -77,25 +85,31 @@ private:
         whole_seconds(*entries, path, "reset", target.reset);
         whole_seconds(*entries, path, "untagged", target.untagged);
         whole_seconds(*entries, path, "dead", target.dead);
+        whole_seconds(*entries, path, "learned", target.learned);
     }
 
     void service(const toml::table &table, const std::string &path)
     {
         auto &service = parsed_.config.client_gateway.services.emplace_back();
-        keys(table, path, {"name", "ports", "replicas", "never", "sticky"});
+        keys(table, path,
+             {"name", "ports", "replicas", "never", "sticky", "race", "fan-out", "explore"});
         string(table, path, "name", service.name);
         ports(table, path, service.ports, &service.all_ports);
         texts_or_any(table, path, "replicas", "a list of prefixes", &Prefix::parse,
                      service.replicas, service.any_replica);
         texts(table, path, "never", "a list of prefixes", false, &Prefix::parse, service.never);
         whole_seconds(table, path, "sticky", service.sticky);
+        choice(table, path, "race", &parse_service_race, service.race);
+        integer(table, path, "fan-out", service.fan_out);
+        whole_seconds(table, path, "explore", service.explore);
     }
 
     void origin(const toml::table &table, const std::string &path)
     {
         auto &origin = parsed_.config.origins.emplace_back();
         keys(table, path,
-             {"name", "server", "ports", "race", "max-hold", "replicas", "source", "strip-tag"});
+             {"name", "server", "ports", "race", "max-hold", "replicas", "source", "strip-tag",
+              "registry"});
         string(table, path, "name", origin.name);
         servers(table, path, origin.servers);
         ports(table, path, origin.ports, nullptr);
@@ -109,6 +123,7 @@ private:
              });
         value(table, path, "source", &Address::parse, origin.source);
         boolean(table, path, "strip-tag", origin.strip_tag);
+        read_registry(*this, table, path, origin.registry);
     }
 
     void replica(const toml::node &node, const std::string &path, std::vector<Replica> &target)
@@ -134,7 +149,8 @@ private:
     {
         auto &served = parsed_.config.served.emplace_back();
         keys(table, path,
-             {"name", "server", "ports", "local", "return", "via", "trust-path", "clones-from"});
+             {"name", "server", "ports", "local", "return", "via", "trust-path", "clones-from",
+              "gateways", "key-file", "weight", "probe", "busy"});
         servers(table, path, served.servers);
         string(table, path, "name", served.name);
         if (table.get("name") == nullptr && !served.servers.empty())
@@ -152,6 +168,7 @@ private:
             for (const auto *key : {".via", ".trust-path"})
                 excuse(path + key); // it is the mode that is wrong
         texts(table, path, "clones-from", "a list of prefixes", false, &Prefix::parse, served.from);
+        read_registration(*this, table, path, served.registration);
     }
 
     ParsedConfig parsed_;

@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 
+#include "wlb/probe_config.h"
 #include "wlb/toml_text.h"
 
 namespace wlb {
@@ -74,25 +75,6 @@ std::string text(const Deliver &deliver)
     return Inner().add(name_of(deliver.by), number(deliver.port)).text();
 }
 
-std::string text(const Probe &probe)
-{
-    Inner out;
-    if (const auto *http = std::get_if<HttpProbe>(&probe.question)) {
-        out.add("http", quote(http->url()));
-        if (!http->status.empty())
-            out.add("status", numbers(http->status));
-    } else if (const auto *tcp = std::get_if<TcpProbe>(&probe.question)) {
-        out.add("tcp", quote(endpoint(tcp->address, tcp->port)));
-    } else {
-        out.add("command", strings(std::get<CommandProbe>(probe.question).arguments));
-    }
-    return out.add("interval", duration(probe.interval))
-        .add("timeout", duration(probe.timeout))
-        .add("rise", number(probe.rise))
-        .add("fall", number(probe.fall))
-        .text();
-}
-
 std::string routers(const Membership &group)
 {
     std::string out;
@@ -129,7 +111,7 @@ std::string text(const Membership &group)
     if (group.deliver)
         out += line("deliver", text(*group.deliver));
     if (group.probe)
-        out += line("probe", text(*group.probe));
+        out += line("probe", probe_toml(*group.probe));
     if (!group.members.empty())
         out += line("member", list(group.members, [](const auto &member) { return text(member); }));
     return out;

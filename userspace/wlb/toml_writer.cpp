@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "wlb/toml_writer.h"
 
+#include "wlb/toml_registry.h"
 #include "wlb/toml_text.h"
 #include "wlb/toml_write_cache_host.h"
+#include "wlb/toml_write_processing.h"
 
 namespace wlb {
 
@@ -22,7 +24,7 @@ std::string timeouts(const Timeouts &t)
     return "{ racing = " + duration(t.racing) + ", tombstone = " + duration(t.tombstone) +
            ", established = " + duration(t.established) + ", closing = " + duration(t.closing) +
            ", reset = " + duration(t.reset) + ", untagged = " + duration(t.untagged) +
-           ", dead = " + duration(t.dead) + " }";
+           ", dead = " + duration(t.dead) + ", learned = " + duration(t.learned) + " }";
 }
 
 std::string text(const Service &service)
@@ -34,6 +36,13 @@ std::string text(const Service &service)
         out += line("never", prefixes(service.never));
     if (service.sticky.count() != 0)
         out += line("sticky", duration(service.sticky));
+    const Service defaults;
+    if (service.race != defaults.race)
+        out += line("race", quote(name_of(service.race)));
+    if (service.fan_out != defaults.fan_out)
+        out += line("fan-out", std::to_string(service.fan_out));
+    if (service.explore != defaults.explore)
+        out += line("explore", duration(service.explore));
     return out;
 }
 
@@ -52,7 +61,7 @@ std::string text(const Origin &origin)
         line("replicas", list(origin.replicas, [](const auto &replica) { return text(replica); }));
     if (origin.source)
         out += line("source", quote(origin.source->text()));
-    return out + line("strip-tag", boolean(origin.strip_tag));
+    return out + line("strip-tag", boolean(origin.strip_tag)) + registry_toml(origin.registry);
 }
 
 std::string text(const Served &served)
@@ -63,7 +72,7 @@ std::string text(const Served &served)
            line("return", quote(name_of(served.return_mode))) +
            (served.via ? line("via", quote(name_of(*served.via))) : "") +
            (served.trust_path ? line("trust-path", "true") : "") +
-           line("clones-from", prefixes(served.from));
+           line("clones-from", prefixes(served.from)) + registration_toml(served.registration);
 }
 
 std::string service(const ServiceId &id)
@@ -170,6 +179,7 @@ std::string to_toml(const Config &config)
             out += line("inside", strings(gateway.inside));
         out += line("max-flows", std::to_string(gateway.max_flows)) +
                line("client-quota", std::to_string(gateway.client_quota)) +
+               line("max-learned", std::to_string(gateway.max_learned)) +
                line("returns", names(gateway.returns)) +
                line("conntrack", quote(name_of(gateway.conntrack))) +
                line("timeouts", timeouts(gateway.timeouts));
@@ -189,6 +199,8 @@ std::string to_toml(const Config &config)
         out += text(group);
     if (!config.cache_host.groups.empty())
         out += cache_host_toml(config.cache_host);
+    if (!config.processing.rules.empty())
+        out += processing_toml(config.processing);
     return out;
 }
 
@@ -211,6 +223,8 @@ std::string defaults_toml()
            off("max-flows", std::to_string(gateway.max_flows)) +
            "# half-open flows per client (IPv6: per /64)\n" +
            off("client-quota", std::to_string(gateway.client_quota)) +
+           "# origins whose answerers are remembered for race = \"direct\", 16..65536\n" +
+           off("max-learned", std::to_string(gateway.max_learned)) +
            "# how replicas' packets may come back: what is offered to them, at least one\n" +
            off("returns", names(gateway.returns)) +
            "# what connection tracking sees of services: outside: clients and servers; notrack: "
@@ -220,7 +234,8 @@ std::string defaults_toml()
            "a RST.\n"
            "# untagged: how long a server whose path drops tags gets none; 0s: tags again at "
            "once.\n"
-           "# dead: a winner that is silent for as long is dead, at least 8s; 0s: never\n" +
+           "# dead: a winner that is silent for as long is dead, at least 8s; 0s: never.\n"
+           "# learned: an answerer that is not heard of for as long is forgotten\n" +
            off("timeouts", timeouts(gateway.timeouts)) +
            "\n"
            "#[[client-gateway.service]]\n"
@@ -234,6 +249,15 @@ std::string defaults_toml()
            off("never", "[]") +
            "# how long a client's races for a server stay with the last winner; 0s: not at all\n" +
            off("sticky", duration(Service().sticky)) +
+           "# race: take part in the server gateway's races; direct: clone to those that such a "
+           "race\n"
+           "# has shown to answer, and have the server's gateway clone no more\n" +
+           off("race", quote(name_of(Service().race))) +
+           "# direct: to how many of them, the nearest, 1..8\n" +
+           off("fan-out", std::to_string(Service().fan_out)) +
+           "# direct: how often, at most, the server's gateway may clone all the same; 0s: "
+           "never\n" +
+           off("explore", duration(Service().explore)) +
            "\n"
            "# Role server gateway: clones tagged SYNs of a replicated server to its replicas.\n"
            "#[[server-gateway.origin]]\n"
@@ -252,7 +276,7 @@ std::string defaults_toml()
            "# outer source of clones; absent: the gateway's own by its routing table\n"
            "# source = \"203.0.113.1\"\n"
            "# true: the server's copy loses the tag; false: its tag says \"not permitted\"\n" +
-           off("strip-tag", boolean(origin.strip_tag)) +
+           off("strip-tag", boolean(origin.strip_tag)) + registry_defaults() +
            "\n"
            "# Role replica: cracks clones and answers for an origin.\n"
            "#[[replica.origin]]\n"
@@ -271,7 +295,8 @@ std::string defaults_toml()
            "# with spoof: from the first packet on, without a probe of the path to the client\n" +
            off("trust-path", boolean(served.trust_path)) +
            "# required: the server gateways that clones may come from, prefixes\n" +
-           off("clones-from", "[\"203.0.113.1\"]") + defaults(CacheGroup()) + cache_host_defaults();
+           off("clones-from", "[\"203.0.113.1\"]") + registration_defaults() +
+           defaults(CacheGroup()) + cache_host_defaults() + processing_defaults();
 }
 
 } // namespace wlb

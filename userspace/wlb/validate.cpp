@@ -10,7 +10,9 @@
 #include <utility>
 
 #include "wlb/checks.h"
+#include "wlb/toml_registry.h"
 #include "wlb/validate_cache_host.h"
+#include "wlb/validate_processing.h"
 
 namespace wlb {
 
@@ -33,6 +35,7 @@ public:
              [this](const auto &subject, const auto &served) { this->served(subject, served); });
         cache_router(config_.cache_router);
         check_cache_host(*this, config_.cache_host);
+        check_processing(*this, config_.processing);
         return take_problems();
     }
 
@@ -55,20 +58,6 @@ private:
                     "there is another " + kind + " of this name; names must be unique");
             check(subject, object);
         }
-    }
-
-    void name(const Subject &subject, const std::string &name)
-    {
-        const std::string allowed =
-            "1.." + std::to_string(WLB_NAME_LEN - 1) + " characters of A-Z a-z 0-9 _ . -";
-        const auto good = [](unsigned char c) {
-            return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-                   c == '_' || c == '.' || c == '-';
-        };
-        if (name.empty())
-            add(subject, "name", "name is missing: " + allowed);
-        else if (name.size() >= WLB_NAME_LEN || !std::all_of(name.begin(), name.end(), good))
-            add(subject, "name", "name must be " + allowed);
     }
 
     void delay(const Subject &subject, const std::string &key, const std::string &label,
@@ -100,6 +89,7 @@ private:
         range(subject, "max-flows", gateway.max_flows, 1024, 16777216);
         range(subject, "client-quota", gateway.client_quota, 1,
               std::numeric_limits<std::uint32_t>::max());
+        range(subject, "max-learned", gateway.max_learned, 16, 65536);
         if (gateway.returns.empty())
             add(subject, "returns",
                 "returns must have at least one of \"nat\", \"spoof\" and \"tunnel\"");
@@ -109,7 +99,8 @@ private:
             {"timeouts.tombstone", t.tombstone},
             {"timeouts.established", t.established},
             {"timeouts.closing", t.closing},
-            {"timeouts.reset", t.reset}};
+            {"timeouts.reset", t.reset},
+            {"timeouts.learned", t.learned}};
         for (const auto &[key, value] : timeouts)
             range(subject, key, value.count(), 1, longest_timeout);
         range(subject, "timeouts.untagged", t.untagged.count(), 0, longest_timeout);
@@ -164,6 +155,8 @@ private:
                 "\"any\"");
         prefixes(subject, "never", service.never);
         range(subject, "sticky", service.sticky.count(), 0, longest_timeout);
+        range(subject, "fan-out", service.fan_out, 1, WLB_MAX_ANSWERS);
+        range(subject, "explore", service.explore.count(), 0, longest_timeout);
     }
 
     // What an origin and a served origin have in common: the first server
@@ -231,6 +224,7 @@ private:
         }
         if (origin.source)
             peer(subject, "source", "source", *origin.source, origin.servers);
+        check_registry(*this, subject, origin, config_.origins);
     }
 
     void served(const Subject &subject, const Served &served)
@@ -260,6 +254,7 @@ private:
                 "1.." +
                     std::to_string(WLB_MAX_PREFIXES) + " prefixes");
         prefixes(subject, "clones-from", served.from);
+        check_registration(*this, subject, served);
     }
 
     void cache_router(const CacheRouter &router)

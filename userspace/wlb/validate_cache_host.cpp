@@ -10,6 +10,8 @@
 #include <set>
 #include <utility>
 
+#include "wlb/probe_config.h"
+
 namespace wlb {
 
 namespace {
@@ -65,7 +67,7 @@ public:
         checks_.period(subject_, "slow-start", group_.slow_start, seconds(0),
                        std::chrono::hours(1));
         if (group_.probe)
-            probe(*group_.probe);
+            check_probe(checks_, subject_, *group_.probe);
         members();
     }
 
@@ -161,37 +163,6 @@ private:
         if (bits == 0 || bits > most_mask_bits)
             add("mask", "mask has " + std::to_string(bits) + " bits, must be 1.." +
                             std::to_string(most_mask_bits));
-    }
-
-    void probe(const Probe &probe)
-    {
-        checks_.period(subject_, "probe.interval", probe.interval, milliseconds(100),
-                       std::chrono::hours(1));
-        checks_.period(subject_, "probe.timeout", probe.timeout, milliseconds(10), seconds(60));
-        if (probe.timeout > probe.interval)
-            add("probe.timeout", "probe.timeout is " + format_duration(probe.timeout) +
-                                     ", must be at most the interval, " +
-                                     format_duration(probe.interval));
-        checks_.range(subject_, "probe.rise", probe.rise, 1, 100);
-        checks_.range(subject_, "probe.fall", probe.fall, 1, 100);
-        if (const auto *http = std::get_if<HttpProbe>(&probe.question))
-            checks_.host(subject_, "probe.http", "probe.http", http->address);
-        else if (const auto *tcp = std::get_if<TcpProbe>(&probe.question))
-            checks_.host(subject_, "probe.tcp", "probe.tcp", tcp->address);
-        else
-            command(std::get<CommandProbe>(probe.question).arguments);
-    }
-
-    void command(const std::vector<std::string> &arguments)
-    {
-        if (arguments.empty())
-            add("probe.command", "probe.command must have at least one item, a program's path");
-        else if (arguments.front().empty() || arguments.front().front() != '/')
-            add(at("probe.command", 0),
-                "probe.command: \"" + arguments.front() + "\" must begin with a slash");
-        for (std::size_t i = 0; i < arguments.size(); ++i)
-            if (arguments[i].find('\0') != std::string::npos)
-                add(at("probe.command", i), "probe.command: a program is told no zero octets");
     }
 
     void members()

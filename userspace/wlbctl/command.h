@@ -50,12 +50,15 @@ struct Command {
 const std::vector<Command> &service_commands();
 const std::vector<Command> &origin_commands();
 const std::vector<Command> &replica_commands();
+const std::vector<Command> &registrant_commands();
+const std::vector<Command> &gateway_commands();
 const std::vector<Command> &flow_commands();
 const std::vector<Command> &race_commands();
 const std::vector<Command> &stats_commands();
 const std::vector<Command> &wccp_commands();
 const std::vector<Command> &bypass_commands();
 const std::vector<Command> &cache_commands();
+const std::vector<Command> &process_commands();
 const std::vector<Command> &file_commands();
 
 // Writes the message and returns the exit status to leave with.

@@ -36,6 +36,67 @@ int list(Context &context, const Command &command, const Args &args)
     return done;
 }
 
+std::optional<Address> read_server(Options &options)
+{
+    if (!options.has("SERVER"))
+        return std::nullopt;
+    const auto server = Address::parse(options.text("SERVER"));
+    if (!server)
+        options.complain(server.error().message);
+    return server ? std::optional(*server) : std::nullopt;
+}
+
+int learned(Context &context, const Command &command, const Args &args)
+{
+    Options options(context, command);
+    options.word("SERVER", false);
+    if (!options.parse(args))
+        return options.status();
+    const auto server = read_server(options);
+    if (!options.good())
+        return options.status();
+    auto kernel = context.connect();
+    if (!kernel)
+        return refuse(context, kernel.error());
+    const auto all = (*kernel)->read_learned();
+    if (!all)
+        return refuse(context, all.error());
+    auto array = Json::array();
+    for (const auto &origin : *all) {
+        if (server && origin.server != *server)
+            continue;
+        if (context.json)
+            array.push_back(to_json(origin));
+        else if (!origin.answerers.empty())
+            context.out << to_text(origin) << "\n";
+    }
+    if (context.json)
+        context.write(array);
+    return done;
+}
+
+int forget(Context &context, const Command &command, const Args &args)
+{
+    Options options(context, command);
+    options.word("SERVER", false);
+    if (!options.parse(args))
+        return options.status();
+    const auto server = read_server(options);
+    if (!options.good())
+        return options.status();
+    auto kernel = context.connect();
+    if (!kernel)
+        return refuse(context, kernel.error());
+    const auto count = (*kernel)->forget_learned(server);
+    if (!count)
+        return refuse(context, count.error());
+    if (context.json)
+        context.write({{"forgotten", *count}});
+    else
+        context.out << "forgot " << *count << "\n";
+    return done;
+}
+
 // A descriptor that can be read once SIGINT or SIGTERM came.
 class StopSignal {
 public:
@@ -110,6 +171,12 @@ const std::vector<Command> &race_commands()
     static const std::vector<Command> commands{
         {"race", "list", "", "List the latest races: who answered, how late, who won.",
          "-j race list", &list},
+        {"race", "learned", "[SERVER]",
+         "List who is known to answer for which origin, for race = \"direct\".",
+         "race learned 203.0.113.10", &learned},
+        {"race", "forget", "[SERVER]",
+         "Forget that, of one server or all; the next SYN is raced anew.",
+         "race forget 203.0.113.10", &forget},
         {"monitor", "", "[--count N]", "Show each race as it is answered, until interrupted.",
          "-j monitor --count 10", &monitor},
     };

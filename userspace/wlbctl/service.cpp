@@ -1,12 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/wlb.h>
 
+#include <charconv>
+
 #include "wlb/fields.h"
 #include "wlbctl/objects.h"
 
 namespace wlb::cli {
 
 namespace {
+
+Result<std::int64_t> parse_fan_out(std::string_view text)
+{
+    std::int64_t count = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+    if (error != std::errc{} || end != text.data() + text.size())
+        return Error{"\"" + std::string(text) + "\" must be a whole number"};
+    return count; // validate() knows its range
+}
 
 int add(Context &context, const Command &command, const Args &args)
 {
@@ -15,7 +26,12 @@ int add(Context &context, const Command &command, const Args &args)
         .option("ports", "P[,P]..|all", "ports, or every port that no other service has")
         .option("replicas", "PREFIX[,PREFIX]..|any", "who may answer")
         .option("never", "PREFIX[,PREFIX]..", "clients and servers never to be redirected")
-        .option("sticky", "DURATION", "how long a client stays with its last winner (default 0s)");
+        .option("sticky", "DURATION", "how long a client stays with its last winner (default 0s)")
+        .option("race", "race|direct",
+                "who clones: the server's gateway, or this one (default race)")
+        .option("fan-out", "N", "direct: to how many known replicas (default 4)")
+        .option("explore", "DURATION",
+                "direct: how often to let the server's gateway clone (default 10s)");
     if (!options.parse(args))
         return options.status();
 
@@ -31,6 +47,9 @@ int add(Context &context, const Command &command, const Args &args)
         options.read_list("replicas", &Prefix::parse, service.replicas);
     options.read_list("never", &Prefix::parse, service.never);
     options.read("sticky", &parse_seconds, service.sticky);
+    options.read("race", &parse_service_race, service.race);
+    options.read("fan-out", &parse_fan_out, service.fan_out);
+    options.read("explore", &parse_seconds, service.explore);
     if (!options.good())
         return options.status();
     return change_config(context, WLB_ROLE_CLIENT_GATEWAY, [&](Config &config) {
@@ -79,7 +98,8 @@ const std::vector<Command> &service_commands()
 {
     static const std::vector<Command> commands{
         {"service", "add",
-         "NAME --ports P,..|all --replicas PREFIX,..|any [--never PREFIX,..] [--sticky S]",
+         "NAME --ports P,..|all --replicas PREFIX,..|any [--never PREFIX,..] [--sticky S] "
+         "[--race race|direct] [--fan-out N] [--explore S]",
          "Have the client gateway tag SYNs to these ports.",
          "service add web --ports 80,443 --replicas 198.51.100.0/24", &add},
         {"service", "del", "NAME", "Delete a service; its flows live on.", "service del web", &del},

@@ -175,6 +175,32 @@ enum wlb_cmd {
 	WLB_CMD_PROCESS_SET,
 	/* Dump: one WLB_A_PROCESS of one rule per message, in their order. */
 	WLB_CMD_PROCESS_GET,
+	/*
+	 * Dump: one WLB_A_LEARNED per message, of one origin that services with
+	 * WLB_SERVICE_DIRECT have learned answerers for.
+	 */
+	WLB_CMD_LEARNED_GET,
+	/*
+	 * Forget what was learned: all, or of the server in WLB_A_LEARNED
+	 * (WLB_LEARNED_A_SERVER), every port. Reply: WLB_A_COUNT of origins. Flows
+	 * stay; the next SYN to such an origin is raced anew.
+	 */
+	WLB_CMD_LEARNED_FLUSH,
+	/*
+	 * The replicas of the origin WLB_A_NAME: from now on its SYNs are cloned to
+	 * exactly any number of WLB_A_REPLICA, in place of those that CONF_SET gave it;
+	 * with WLB_A_CONFIGURED to those again. What is set outlives who has set it, and
+	 * a CONF_SET with an origin of that name and address family. Errors: EINVAL (see
+	 * extended ack), ENOENT (no such origin), ENOSPC (WLB_MAX_REPLICAS), ENOMEM,
+	 * EPERM.
+	 */
+	WLB_CMD_REPLICA_SET,
+	/*
+	 * Dump of the replicas in force: WLB_A_NAME of the origin, WLB_A_REPLICA with
+	 * its counter, and WLB_A_CONFIGURED if they are those of CONF_SET; one replica
+	 * per message, in the order in which they were given.
+	 */
+	WLB_CMD_REPLICA_GET,
 
 	__WLB_CMD_MAX,
 #define WLB_CMD_MAX (__WLB_CMD_MAX - 1)
@@ -209,6 +235,11 @@ enum wlb_attr {
 	WLB_A_CACHE,		/* nest, enum wlb_cache_attr */
 	WLB_A_BYPASS,		/* nest, enum wlb_bypass_attr */
 	WLB_A_PROCESS,		/* nest, enum wlb_process_attr */
+	WLB_A_LEARNED,		/* nest, enum wlb_learned_attr */
+	WLB_A_REPLICA,		/* nest, enum wlb_replica_attr; repeats, at most
+				 * WLB_MAX_REPLICAS
+				 */
+	WLB_A_CONFIGURED,	/* flag, not with REPLICA in a request */
 
 	__WLB_A_MAX,
 #define WLB_A_MAX (__WLB_A_MAX - 1)
@@ -256,6 +287,14 @@ enum wlb_cg_attr {
 				 * are told; 0: TCP's own timers find out
 				 */
 	WLB_CG_A_CONNTRACK,	/* u8, enum wlb_conntrack, default outside */
+	WLB_CG_A_T_LEARNED,	/* u32 s, 1.., default 600: an answerer of
+				 * WLB_SERVICE_DIRECT that is not heard of for as
+				 * long is forgotten
+				 */
+	WLB_CG_A_MAX_LEARNED,	/* u32, 16..65536, default 4096: origins whose
+				 * answerers are remembered; one more and the one
+				 * that was not heard of for longest is forgotten
+				 */
 
 	__WLB_CG_A_MAX,
 #define WLB_CG_A_MAX (__WLB_CG_A_MAX - 1)
@@ -291,9 +330,29 @@ enum wlb_service_attr {
 				 * same client's races for the same server are the
 				 * same winner's, unless it is silent
 				 */
+	WLB_SERVICE_A_RACE,	/* u8, enum wlb_service_race, default join */
+	WLB_SERVICE_A_FAN_OUT,	/* u8, 1..WLB_MAX_ANSWERS, default 4: to so many
+				 * known answerers, the nearest ones, a SYN is
+				 * cloned directly
+				 */
+	WLB_SERVICE_A_EXPLORE,	/* u32 s, default 10: so often at most an origin's
+				 * SYN that is cloned directly is left to the
+				 * server's gateway as well, to learn of other
+				 * answerers; 0: never
+				 */
 
 	__WLB_SERVICE_A_MAX,
 #define WLB_SERVICE_A_MAX (__WLB_SERVICE_A_MAX - 1)
+};
+
+/* Who clones the SYNs of a service. */
+enum wlb_service_race {
+	WLB_SERVICE_JOIN,	/* the server's gateway: its races are taken part in */
+	WLB_SERVICE_DIRECT,	/* this gateway, once such a race has shown who answers
+				 * for an origin: straight to them, while the server's
+				 * copy is tagged "redirection not permitted"
+				 */
+	__WLB_SERVICE_RACE_MAX,
 };
 
 enum wlb_prefix_attr {
@@ -348,6 +407,9 @@ enum wlb_replica_attr {
 	WLB_REPLICA_A_DELAY,	/* u32 us, gateway to replica one way,
 				 * 0..WLB_MAX_DELAY_US, default 0
 				 */
+	/* read only */
+	WLB_REPLICA_A_CLONES,	/* u64, made for it; goes on while it stays in force */
+	WLB_REPLICA_A_PAD,
 
 	__WLB_REPLICA_A_MAX,
 #define WLB_REPLICA_A_MAX (__WLB_REPLICA_A_MAX - 1)
@@ -475,6 +537,43 @@ enum wlb_answer_attr {
 
 	__WLB_ANSWER_A_MAX,
 #define WLB_ANSWER_A_MAX (__WLB_ANSWER_A_MAX - 1)
+};
+
+/* An origin and who is known to answer for it. */
+enum wlb_learned_attr {
+	WLB_LEARNED_A_UNSPEC,
+	WLB_LEARNED_A_SERVER,	/* address */
+	WLB_LEARNED_A_SERVER_PORT, /* u16 */
+	WLB_LEARNED_A_ANSWERER,	/* nest, enum wlb_answerer_attr; repeats, at most
+				 * WLB_MAX_ANSWERS
+				 */
+
+	__WLB_LEARNED_A_MAX,
+#define WLB_LEARNED_A_MAX (__WLB_LEARNED_A_MAX - 1)
+};
+
+enum wlb_answerer_attr {
+	WLB_ANSWERER_A_UNSPEC,
+	WLB_ANSWERER_A_ADDRESS,	/* address */
+	WLB_ANSWERER_A_VIA,	/* u8, enum wlb_via: of clones to it */
+	WLB_ANSWERER_A_RTT,	/* u32 us: smoothed, of SYNs that were cloned to it
+				 * directly; with RACED the least delay of its
+				 * answers in races so far
+				 */
+	WLB_ANSWERER_A_RACED,	/* flag: it has answered in races only */
+	WLB_ANSWERER_A_AGE,	/* u32 ms since its latest answer */
+	WLB_ANSWERER_A_ANSWERS,	/* u32, SYNs answered */
+	WLB_ANSWERER_A_WINS,	/* u32, of those first */
+	WLB_ANSWERER_A_ASKED,	/* u32, SYNs cloned to it directly */
+	WLB_ANSWERER_A_MISSED,	/* u32, the latest of these in a row that it has not
+				 * answered, or not yet
+				 */
+	WLB_ANSWERER_A_SILENT,	/* u32 ms: is not asked for so long yet, as it has
+				 * missed too many; absent: is asked
+				 */
+
+	__WLB_ANSWERER_A_MAX,
+#define WLB_ANSWERER_A_MAX (__WLB_ANSWERER_A_MAX - 1)
 };
 
 /*
@@ -819,6 +918,10 @@ enum wlb_group_stat {
  * Counters, per network namespace, never reset: X(name, what one count means).
  * races: syn_tagged = race_won_replica + race_won_server + race_unanswered +
  * race_refused + race_evicted + race_replaced + race_flushed + (WLB_A_RACING).
+ * Of those, services with WLB_SERVICE_DIRECT have begun syn_direct + direct_explored +
+ * direct_unknown + direct_fallback (but those whose IPv6 SYN has extension headers, which is
+ * never cloned directly), and learned_new = learned_full + learned_expired +
+ * learned_flushed + answerers that are known.
  */
 #define WLB_STATS(X) \
 	/* client gateway, SYN side */ \
@@ -955,7 +1058,20 @@ enum wlb_group_stat {
 	X(process_no_room, "SYNs not tagged so: no room, data, signed or broken options") \
 	X(process_copied, "packets copied for readers of NFLOG") \
 	X(process_failed, "packets that went on as they were: no memory to process them") \
-	X(process_diverted, "packets not returned, for servers that a rule names")
+	X(process_diverted, "packets not returned, for servers that a rule names") \
+	/* client gateway, direct races */ \
+	X(syn_direct, "races cloned by this gateway alone, the server's copy not permitted") \
+	X(direct_explored, "races cloned by this gateway and left to the server's as well") \
+	X(direct_unknown, "races left to the server's gateway: nobody known who answers") \
+	X(direct_fallback, "races left to the server's gateway: all known are silent") \
+	X(direct_repeated, "retransmitted SYNs cloned directly and left to the server's gateway") \
+	X(direct_clones, "clones sent straight to replicas") \
+	X(direct_failed, "clones not sent straight to replicas: no memory or no route") \
+	X(learned_new, "answerers learned") \
+	X(learned_full, "answerers forgotten to make room") \
+	X(learned_expired, "answerers forgotten: not heard of for too long") \
+	X(learned_flushed, "answerers forgotten by request or end of the role") \
+	X(learned_failed, "answerers not learned: no memory")
 
 enum wlb_stat {
 #define WLB_STAT_ENUM(name, text) WLB_STAT_##name,

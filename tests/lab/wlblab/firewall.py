@@ -2,6 +2,8 @@
 """Firewalls of a gateway: what the module must not get in the way of."""
 
 import json
+import pathlib
+import subprocess
 
 _STATEFUL = """table inet wall {
     chain forward {
@@ -59,6 +61,19 @@ _UNTRACKED = """table inet wall {
 def stateful(host, masquerade=False):
     """Drops all that it does not expect; hides clients behind wan0's address."""
     host.run("nft", "-f", "-", stdin=_STATEFUL % (_MASQUERADE if masquerade else ""))
+    _say_why(host)
+
+
+def _say_why(host):
+    """What connection tracking finds invalid, and why, goes to the kernel's log."""
+    subprocess.run(["modprobe", "-q", "nf_log_syslog"], check=False)
+    everywhere = pathlib.Path("/proc/sys/net/netfilter/nf_log_all_netns")
+    if not everywhere.exists():
+        return
+    everywhere.write_text("1")
+    host.run("sysctl", "-q", "net.netfilter.nf_log.2=nf_log_ipv4",
+             "net.netfilter.nf_log.10=nf_log_ipv6", check=False)
+    host.run("sysctl", "-q", "net.netfilter.nf_conntrack_log_invalid=255", check=False)
 
 
 def own(host):

@@ -21,9 +21,9 @@ _PREFIX = {1: "address", 2: "length"}
 _REPLICA = {1: "address", 2: "u8", 3: "u32"}
 # Of each nest, what may be in it: type -> (kind, how many at most).
 _GATEWAY = {1: ("device", 3), **{n: ("u32", 1) for n in range(2, 9)}, 9: ("returns", 1),
-            10: ("u32", 1), 11: ("u32", 1), 12: ("bool", 1)}
+            10: ("u32", 1), 11: ("u32", 1), 12: ("bool", 1), 13: ("u32", 1), 14: ("learned", 1)}
 _SERVICE = {1: ("name", 1), 2: ("ports", 1), 3: ("flag", 1), 4: (_PREFIX, 3), 5: ("flag", 1),
-            6: (_PREFIX, 3), 7: ("u32", 1)}
+            6: (_PREFIX, 3), 7: ("u32", 1), 8: ("bool", 1), 9: ("fan-out", 1), 10: ("u32", 1)}
 _ORIGIN = {1: ("name", 1), 2: ("address", 3), 3: ("ports", 1), 4: ("u8", 1), 5: ("u32", 1),
            6: (_REPLICA, 5), 7: ("address", 1), 8: ("flag", 1)}
 _SERVED = {1: ("name", 1), 2: ("address", 2), 3: ("ports", 1), 4: ("address", 1), 5: (_PREFIX, 3),
@@ -59,14 +59,15 @@ _REQUESTS = {
     3: {7: ("name", 1), 8: ("bool", 1)}, 4: {}, 5: {9: (_FLOW, 1)}, 6: {}, 7: {},
     10: {17: ({1: ("flag", 1), 2: ("u32", 1)}, 1), 18: (_GROUP, 3)}, 11: {}, 13: {}, 14: {},
     15: {22: (_CACHE, 1)}, 16: {}, 17: {23: (_BYPASS, 1)}, 18: {23: (_BYPASS, 1)}, 19: {},
-    20: {24: ({1: (_PROCESS, 3)}, 1)}, 21: {},
+    20: {24: ({1: (_PROCESS, 3)}, 1)}, 21: {}, 22: {}, 23: {25: ({1: ("address", 1)}, 1)},
+    24: {7: ("name", 1), 26: (_REPLICA, 3), 27: ("flag", 1)}, 25: {},
 }
 
 
 _ONE_OF = {"tombstone": (2,), "carried": (1, 1, 3), "nat": (0,), "encapsulated": (1, 2),
            "flags": (0, 0, 1, 3, 4, 0x60, 0x67, 255), "way": (0, 0, 1, 2), "hash": (0,),
-           "masks": (1,), "protocol": (6, 6, 0, 17)}
-_DUMPS = (1, 4, 7, 11, 13, 16, 19, 21)
+           "masks": (1,), "protocol": (6, 6, 0, 17), "fan-out": (1, 4, 8, 2, 0, 9)}
+_DUMPS = (1, 4, 7, 11, 13, 16, 19, 21, 22, 25)
 
 
 class Grammar:
@@ -95,6 +96,8 @@ class Grammar:
             return struct.pack("=I", dice.choice((7, 7, 7, 7, 1, 2, 4, 0, 8)))
         if kind == "returns":
             return struct.pack("=I", dice.choice((7, 7, 7, 1, 2, 4, 5, 0, 8)))
+        if kind == "learned":
+            return struct.pack("=I", dice.choice((16, 4096, 4096, 65536, 15, 65537)))
         if kind == "on":
             return struct.pack("=I", dice.choice((1, 2, 3, 3, 3, 0, 4)))
         if kind == "label":
@@ -190,9 +193,9 @@ class Grammar:
         """(the whole message without sequence and port, is it by the rules?)"""
         dice = self._dice
         self._family = dice.choice((4, 4, 6))
-        command = dice.choices((2, 3, 5, 1, 4, 6, 7, 9, *range(10, 22)),
+        command = dice.choices((2, 3, 5, 1, 4, 6, 7, 9, *range(10, 24)),
                                (60, 10, 10, 5, 5, 5, 5, 10, 20, 3, 30, 3, 3, 20, 3, 10, 5,
-                                3, 20, 3))[0]
+                                3, 20, 3, 20, 3))[0]
         if command == 9:
             rules = {9: (dice.choice(_WHOLE), 1)}
         elif command == 12:

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Rules for processing, of a host, and readers of the copies that they make."""
 
+import contextlib
 import socket
 import struct
 
-from . import netlink
+from . import netlink, packets
+from .farm import GRE, group
 from .netlink import address, attr, prefix, u8, u16s, values
+from .packets import LINUX, SYN, Wire
 
 RETURNED, PASSING = 1, 2
 (ON, SOURCE, DESTINATION, PROTO, PORT, DSCP, REWRITE, TAG, UNTAG, COPY_GROUP, COPY_LEN,
@@ -98,3 +101,70 @@ class Copies:
                     found.append(values(data[20:size])[9])
                 data = data[(size + 3) & ~3:]
         return found
+
+
+def only(farm, family, origin=0):
+    """The prefix of one origin."""
+    return f"{farm.origins[family][origin]}/{32 if family == 4 else 128}"
+
+
+@contextlib.contextmanager
+def returning(farm, family, where, way=GRE, back=GRE):
+    """By the module's role, at the cache; for the router's sake by a program that knows of none.
+    """
+    farm.set_groups(group(rules=()))
+    farm.assign(family, farm.one("k1", family, way, back, protocol=0, flags=1, ports=()))
+    if where == "router":
+        child = farm.bounce("k1", family)
+        try:
+            yield farm["r"]
+        finally:
+            process(farm["r"])
+            farm.unbounce("k1", family, child)
+        return
+    for six in (4, 6):
+        farm["k1"].run("ip", "link", "set", f"gre{six}", "down")
+    door = attr(1, [address(1, farm.router["k1"][family]), u8(2, way), u8(3, back),
+                    u8(4, 0), u8(5, 0)])
+    with netlink.Wlb(farm["k1"]) as ctl:
+        ctl.request(netlink.CACHE_SET, [attr(netlink.CACHE, [attr(2, []), door])])
+    try:
+        yield farm["k1"]
+    finally:
+        process(farm["k1"])
+        with netlink.Wlb(farm["k1"]) as ctl:
+            ctl.request(netlink.CACHE_SET)
+        for six in (4, 6):
+            farm["k1"].run("ip", "link", "set", f"gre{six}", "up")
+
+
+class Line:
+    """From the client's end of its link to the server's, by packets made by hand."""
+
+    def __init__(self, farm, family):
+        self.src, self.dst = farm.client[family], farm.origins[family][0]
+        self._from = Wire(farm["c"], "wan0", packets.mac(farm["r"], "lan0"))
+        self._to = Wire(farm["s"], "wan0")
+        self._port = 33000
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._from.close()
+        self._to.close()
+
+    def carry(self, raw, partial=False):
+        """What of it arrives."""
+        sent = packets.Packet(raw)
+        self._to.forget()
+        self._from.send(raw, partial)
+        got = self._to.receive(lambda p: p.src == sent.src and p.sport == sent.sport)
+        assert len(got) == 1
+        assert got[0].sound()
+        return got[0]
+
+    def syn(self, options=LINUX, flags=SYN, payload=b"", port=80, **kwargs):
+        self._port += 1
+        return packets.tcp(self.src, self.dst, self._port, port, flags, seq=1000,
+                           options=options, payload=payload, **kwargs)

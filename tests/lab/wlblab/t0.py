@@ -116,6 +116,8 @@ class T0(Net):
 
     def connect_ms(self, winner, race=None):
         """Predicted time to connect when winner answers: wide-area race, F1."""
+        if race == "direct":
+            return 2 * (self.delays["cg"] + self.delays[winner])
         forth = self.delays["cg"] + self.delays["s"]
         if winner in self.replicas:
             away = self.hold() if race == "equal" else self.clone_delay(winner)
@@ -130,7 +132,9 @@ class T0(Net):
             # what is trusted does not begin as tunnel; test_spoof.py has the others
             served = {"trust_path": True, **served}
         prefixes = {4: "198.51.100.0/24", 6: "2001:db8:b::/48"}
-        gateway = {4: "10.9.2.1", 6: "2001:db8:9:2::1"}
+        gateways = {4: ["10.9.2.1"], 6: ["2001:db8:9:2::1"]}
+        if (service or {}).get("race") == "direct":
+            gateways = {4: [*gateways[4], "10.9.1.1"], 6: [*gateways[6], "2001:db8:9:1::1"]}
         text = {"cg": wlb.table("client-gateway", **{
             "inside": [f"lan{i}" for i in range(len(self.clients))],
             "timeouts": timeouts, **(client_gateway or {})})}
@@ -150,7 +154,7 @@ class T0(Net):
                 text[replica] += wlb.table("replica.origin", array=True, **{
                     "name": f"www{family}", "server": server, "ports": ports,
                     "local": self.address[replica, family], "return_": "nat",
-                    "clones_from": [gateway[family]], **(served or {})})
+                    "clones_from": gateways[family], **(served or {})})
         return text
 
     def configure(self, **kwargs):

@@ -49,5 +49,6 @@ struct nf_hook_ops { int unused; };
 struct nf_hook_state;
 void *net_generic(const struct net *net, unsigned int id);
 #define this_cpu_inc(x) ((x)++)
+#define this_cpu_add(x, n) ((x) += (n))
 
 #endif

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "wlb/control_name.h"
+#include "wlbctl/json_text.h"
+#include "wlbctl/options.h"
+
+namespace wlb::cli {
+
+namespace {
+
+// "returned passing tcp port 80 from 10.0.0.0/8 to any: dscp 46, copy watch"
+std::string rule_text(const Json &rule)
+{
+    std::string which;
+    for (const auto &on : rule.at("on"))
+        which += text(on) + " ";
+    for (const auto &[key, word] : {std::pair("protocol", ""), std::pair("port", "port "),
+                                    std::pair("source", "from "), std::pair("destination", "to ")})
+        if (rule.contains(key))
+            which += word + text(rule.at(key)) + " ";
+    which.pop_back();
+    std::string what;
+    for (const auto *key : {"dscp", "rewrite", "tag", "copy"})
+        if (rule.contains(key))
+            what += std::string(what.empty() ? "" : ", ") + key + " " + text(rule.at(key));
+    if (rule.contains("untag"))
+        what += std::string(what.empty() ? "" : ", ") + "untag";
+    return which + ": " + (what.empty() ? "as it is" : what);
+}
+
+void write_copy(std::ostream &out, const Json &copy)
+{
+    out << "copy " << text(copy.at("name")) << ": "
+        << text(copy.contains("file") ? copy.at("file") : copy.at("interface")) << ", "
+        << number(copy, "packets") << " packets, " << number(copy, "octets") << " octets; "
+        << number(copy, "missed") << " missed, " << number(copy, "failed") << " failed";
+    if (copy.contains("cut"))
+        out << ", " << number(copy, "cut") << " cut";
+    const auto error = copy.value("error", "");
+    out << (error.empty() ? "" : ": " + error) << "\n";
+}
+
+int ask(Context &context, const Command &command, const Args &args)
+{
+    Options options(context, command);
+    if (!options.parse(args))
+        return options.status();
+    const auto answer = context.ask(processd_name, context.netns, {{"command", command.verb}});
+    if (!answer)
+        return refuse(context, answer.error());
+    if (context.json) {
+        context.write(*answer);
+        return done;
+    }
+    for (const auto &rule : answer->value("rules", Json::array()))
+        context.out << rule_text(rule) << "; "
+                    << (rule.contains("packets") ? number(rule, "packets") : "?") << " packets\n";
+    for (const auto &copy : answer->value("copies", Json::array()))
+        write_copy(context.out, copy);
+    return done;
+}
+
+} // namespace
+
+const std::vector<Command> &process_commands()
+{
+    static const std::vector<Command> commands{
+        {"process", "show", "", "Show what is done to returned and passing packets.",
+         "process show", &ask},
+        {"process", "reload", "", "Have wlb-processd read its configuration anew.",
+         "process reload", &ask},
+    };
+    return commands;
+}
+
+} // namespace wlb::cli
