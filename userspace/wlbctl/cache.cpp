@@ -5,10 +5,10 @@
 #include <array>
 
 #include "wlb/control_name.h"
-#include "wlb/daemon_client.h"
 #include "wlb/netns.h"
 #include "wlbctl/cache_doctor.h"
 #include "wlbctl/cache_text.h"
+#include "wlbctl/daemon_command.h"
 #include "wlbctl/disk.h"
 #include "wlbctl/options.h"
 
@@ -26,18 +26,6 @@ constexpr std::array<Part, 3> parts{{
     {"detail", &write_cache_detail},
     {"counters", &write_cache_counters},
 }};
-
-int ask(Context &context, const Json &request, const std::function<void(const Json &)> &write)
-{
-    const auto answer = context.ask(cached_name, context.netns, request);
-    if (!answer)
-        return refuse(context, answer.error());
-    if (context.json)
-        context.write(*answer);
-    else
-        write(*answer);
-    return done;
-}
 
 int show(Context &context, const Command &command, const Args &args)
 {
@@ -71,7 +59,7 @@ int show(Context &context, const Command &command, const Args &args)
         }
         request["group"] = service->text();
     }
-    return ask(context, request, [&](const Json &answer) {
+    return ask(context, command, request, [&](const Json &answer) {
         for (const auto &group : answer.at("groups"))
             part->write(context.out, group);
         if (part == parts.begin())
@@ -79,40 +67,14 @@ int show(Context &context, const Command &command, const Args &args)
     });
 }
 
-// Commands of a group or all.
-int tell(Context &context, const Command &command, const Args &args)
+int tell_group(Context &context, const Command &command, const Args &args)
 {
-    Options options(context, command);
-    options.word("GROUP", false);
-    if (!options.parse(args))
-        return options.status();
-    Json request{{"command", command.verb}};
-    if (options.has("GROUP"))
-        request["group"] = options.text("GROUP");
-    return ask(context, request, [](const Json &) {});
-}
-
-int reload(Context &context, const Command &command, const Args &args)
-{
-    Options options(context, command);
-    if (!options.parse(args))
-        return options.status();
-    return ask(context, {{"command", "reload"}}, [](const Json &) {});
+    return tell_one(context, command, args, "GROUP", "group");
 }
 
 int monitor(Context &context, const Command &command, const Args &args)
 {
-    Options options(context, command);
-    if (!options.parse(args))
-        return options.status();
-    const auto status = watch_daemon(cached_name, context.netns, [&](const Json &event) {
-        if (context.json)
-            context.write(event);
-        else
-            write_cache_event(context.out, event);
-        return static_cast<bool>(context.out.flush());
-    });
-    return status ? done : refuse(context, status.error());
+    return monitor(context, command, args, &write_cache_event);
 }
 
 // [cache] of a file, or the exit status to leave with.
@@ -224,13 +186,13 @@ const std::vector<Command> &cache_commands()
          "Show what this cache is in service groups: summary, detail or counters.",
          "cache show web-cache detail", &show},
         {"cache", "clear", "[GROUP]", "Set the counters of messages to zero.",
-         "cache clear web-cache", &tell},
+         "cache clear web-cache", &tell_group},
         {"cache", "drain", "[GROUP]", "Leave the group, but serve what still comes.",
-         "cache drain web-cache", &tell},
+         "cache drain web-cache", &tell_group},
         {"cache", "resume", "[GROUP]", "Join a drained group again.", "cache resume web-cache",
-         &tell},
+         &tell_group},
         {"cache", "reload", "", "Have wlb-cached read its configuration anew.", "cache reload",
-         &reload},
+         &tell},
         {"cache", "monitor", "", "Show what happens to this cache as it happens.",
          "-j cache monitor", &monitor},
         {"cache", "setup", "[FILE] [--dry-run] [--remove]",

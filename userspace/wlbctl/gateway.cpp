@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The server gateway's registry of replicas.
-#include "wlb/control_name.h"
-#include "wlb/daemon_client.h"
+#include "wlbctl/daemon_command.h"
 #include "wlbctl/json_text.h"
 #include "wlbctl/options.h"
 
@@ -47,25 +46,12 @@ void write_registry(std::ostream &out, const Json &registry)
 
 int show(Context &context, const Command &command, const Args &args)
 {
-    Options options(context, command);
-    options.word("ORIGIN", false);
-    if (!options.parse(args))
-        return options.status();
-    Json request{{"command", "show"}};
-    if (options.has("ORIGIN"))
-        request["origin"] = options.text("ORIGIN");
-    const auto answer = context.ask(gatewayd_name, context.netns, request);
-    if (!answer)
-        return refuse(context, answer.error());
-    if (context.json) {
-        context.write(*answer);
-        return done;
-    }
-    for (const auto &replica : answer->at("replicas"))
-        write_replica(context.out, replica);
-    for (const auto &registry : answer->at("registries"))
-        write_registry(context.out, registry);
-    return done;
+    return tell_one(context, command, args, "ORIGIN", "origin", [&](const Json &answer) {
+        for (const auto &replica : answer.at("replicas"))
+            write_replica(context.out, replica);
+        for (const auto &registry : answer.at("registries"))
+            write_registry(context.out, registry);
+    });
 }
 
 int list(Context &context, const Command &command, const Args &args)
@@ -99,30 +85,13 @@ int list(Context &context, const Command &command, const Args &args)
     return done;
 }
 
-int reload(Context &context, const Command &command, const Args &args)
-{
-    Options options(context, command);
-    if (!options.parse(args))
-        return options.status();
-    const auto answer = context.ask(gatewayd_name, context.netns, {{"command", "reload"}});
-    return answer ? done : refuse(context, answer.error());
-}
-
 int monitor(Context &context, const Command &command, const Args &args)
 {
-    Options options(context, command);
-    if (!options.parse(args))
-        return options.status();
-    const auto status = watch_daemon(gatewayd_name, context.netns, [&](const Json &event) {
+    return monitor(context, command, args, [](std::ostream &out, const Json &event) {
         const auto reason = event.value("reason", "");
-        if (context.json)
-            context.write(event);
-        else
-            context.out << text(event.at("origin")) << " " << text(event.at("replica")) << " "
-                        << text(event.at("event")) << (reason.empty() ? "" : ": " + reason) << "\n";
-        return static_cast<bool>(context.out.flush());
+        out << text(event.at("origin")) << " " << text(event.at("replica")) << " "
+            << text(event.at("event")) << (reason.empty() ? "" : ": " + reason) << "\n";
     });
-    return status ? done : refuse(context, status.error());
 }
 
 } // namespace
@@ -136,7 +105,7 @@ const std::vector<Command> &gateway_commands()
         {"gateway", "list", "", "List the replicas that the kernel clones to.", "-j gateway list",
          &list},
         {"gateway", "reload", "", "Have wlb-gatewayd read its configuration anew.",
-         "gateway reload", &reload},
+         "gateway reload", &tell},
         {"gateway", "monitor", "", "Show replicas come and go as it happens.", "-j gateway monitor",
          &monitor},
     };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "wlb/control_name.h"
+#include "wlbctl/daemon_command.h"
 #include "wlbctl/json_text.h"
 #include "wlbctl/options.h"
 
@@ -39,24 +39,19 @@ void write_copy(std::ostream &out, const Json &copy)
     out << (error.empty() ? "" : ": " + error) << "\n";
 }
 
-int ask(Context &context, const Command &command, const Args &args)
+int show(Context &context, const Command &command, const Args &args)
 {
     Options options(context, command);
     if (!options.parse(args))
         return options.status();
-    const auto answer = context.ask(processd_name, context.netns, {{"command", command.verb}});
-    if (!answer)
-        return refuse(context, answer.error());
-    if (context.json) {
-        context.write(*answer);
-        return done;
-    }
-    for (const auto &rule : answer->value("rules", Json::array()))
-        context.out << rule_text(rule) << "; "
-                    << (rule.contains("packets") ? number(rule, "packets") : "?") << " packets\n";
-    for (const auto &copy : answer->value("copies", Json::array()))
-        write_copy(context.out, copy);
-    return done;
+    return ask(context, command, {{"command", "show"}}, [&](const Json &answer) {
+        for (const auto &rule : answer.at("rules"))
+            context.out << rule_text(rule) << "; "
+                        << (rule.contains("packets") ? number(rule, "packets") : "?")
+                        << " packets\n";
+        for (const auto &copy : answer.at("copies"))
+            write_copy(context.out, copy);
+    });
 }
 
 } // namespace
@@ -65,9 +60,9 @@ const std::vector<Command> &process_commands()
 {
     static const std::vector<Command> commands{
         {"process", "show", "", "Show what is done to returned and passing packets.",
-         "process show", &ask},
+         "process show", &show},
         {"process", "reload", "", "Have wlb-processd read its configuration anew.",
-         "process reload", &ask},
+         "process reload", &tell},
     };
     return commands;
 }

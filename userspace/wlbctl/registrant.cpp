@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // What wlb-replicad knows of the replicas of this host.
-#include "wlb/control_name.h"
-#include "wlb/daemon_client.h"
+#include "wlbctl/daemon_command.h"
 #include "wlbctl/json_text.h"
-#include "wlbctl/options.h"
 
 namespace wlb::cli {
 
@@ -31,58 +29,21 @@ void write_replica(std::ostream &out, const Json &replica)
                  : "asked " + fixed(gateway.at("silent").get<double>(), 1) + " s ago");
 }
 
-int ask(Context &context, const Json &request, const std::function<void(const Json &)> &write)
+int tell_replica(Context &context, const Command &command, const Args &args)
 {
-    const auto answer = context.ask(replicad_name, context.netns, request);
-    if (!answer)
-        return refuse(context, answer.error());
-    if (context.json)
-        context.write(*answer);
-    else
-        write(*answer);
-    return done;
-}
-
-// Commands of a replica or all.
-int tell(Context &context, const Command &command, const Args &args)
-{
-    Options options(context, command);
-    options.word("NAME", false);
-    if (!options.parse(args))
-        return options.status();
-    Json request{{"command", command.verb}};
-    if (options.has("NAME"))
-        request["replica"] = options.text("NAME");
-    return ask(context, request, [&](const Json &answer) {
-        if (answer.contains("replicas"))
-            for (const auto &replica : answer.at("replicas"))
-                write_replica(context.out, replica);
+    return tell_one(context, command, args, "NAME", "replica", [&](const Json &answer) {
+        for (const auto &replica : answer.value("replicas", Json::array()))
+            write_replica(context.out, replica);
     });
-}
-
-int reload(Context &context, const Command &command, const Args &args)
-{
-    Options options(context, command);
-    if (!options.parse(args))
-        return options.status();
-    return ask(context, {{"command", "reload"}}, [](const Json &) {});
 }
 
 int monitor(Context &context, const Command &command, const Args &args)
 {
-    Options options(context, command);
-    if (!options.parse(args))
-        return options.status();
-    const auto status = watch_daemon(replicad_name, context.netns, [&](const Json &event) {
+    return monitor(context, command, args, [](std::ostream &out, const Json &event) {
         const auto reason = event.value("reason", "");
-        if (context.json)
-            context.write(event);
-        else
-            context.out << text(event.at("replica")) << " " << text(event.at("event"))
-                        << (reason.empty() ? "" : ": " + reason) << "\n";
-        return static_cast<bool>(context.out.flush());
+        out << text(event.at("replica")) << " " << text(event.at("event"))
+            << (reason.empty() ? "" : ": " + reason) << "\n";
     });
-    return status ? done : refuse(context, status.error());
 }
 
 } // namespace
@@ -92,13 +53,13 @@ const std::vector<Command> &registrant_commands()
     static const std::vector<Command> commands{
         {"replica", "show", "[NAME]",
          "Show whether replicas of this host take races, why not, and who asks.",
-         "replica show www", &tell},
+         "replica show www", &tell_replica},
         {"replica", "drain", "[NAME]", "Take no more races, but serve what there is.",
-         "replica drain www", &tell},
+         "replica drain www", &tell_replica},
         {"replica", "resume", "[NAME]", "Take races again after drain.", "replica resume www",
-         &tell},
+         &tell_replica},
         {"replica", "reload", "", "Have wlb-replicad read its configuration anew.",
-         "replica reload", &reload},
+         "replica reload", &tell},
         {"replica", "monitor", "", "Show what replicas of this host are as it changes.",
          "-j replica monitor", &monitor},
     };

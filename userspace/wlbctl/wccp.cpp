@@ -3,8 +3,7 @@
 #include <array>
 
 #include "wlb/cache_router.h"
-#include "wlb/control_name.h"
-#include "wlb/daemon_client.h"
+#include "wlbctl/daemon_command.h"
 #include "wlbctl/options.h"
 #include "wlbctl/wccp_text.h"
 
@@ -63,18 +62,6 @@ Status read_endpoint(const std::string &text, const std::string &name, Json &req
     return Done{};
 }
 
-int ask(Context &context, const Json &request, const std::function<void(const Json &)> &write)
-{
-    const auto answer = context.ask(routerd_name, context.netns, request);
-    if (!answer)
-        return refuse(context, answer.error());
-    if (context.json)
-        context.write(*answer);
-    else
-        write(*answer);
-    return done;
-}
-
 int show(Context &context, const Command &command, const Args &args)
 {
     Options options(context, command);
@@ -111,7 +98,7 @@ int show(Context &context, const Command &command, const Args &args)
         }
         request["group"] = service->text();
     }
-    return ask(context, request, [&](const Json &answer) {
+    return ask(context, command, request, [&](const Json &answer) {
         for (const auto &group : answer.at("groups"))
             part->write(context.out, group);
     });
@@ -136,7 +123,7 @@ int hash(Context &context, const Command &command, const Args &args)
         return options.status();
     if (protocol)
         request["protocol"] = *protocol;
-    return ask(context, request, [&](const Json &answer) {
+    return ask(context, command, request, [&](const Json &answer) {
         for (const auto &group : answer.at("groups"))
             write_hash(context.out, group);
     });
@@ -144,37 +131,12 @@ int hash(Context &context, const Command &command, const Args &args)
 
 int clear(Context &context, const Command &command, const Args &args)
 {
-    Options options(context, command);
-    options.word("GROUP", false);
-    if (!options.parse(args))
-        return options.status();
-    Json request{{"command", "clear"}};
-    if (options.has("GROUP"))
-        request["group"] = options.text("GROUP");
-    return ask(context, request, [](const Json &) {});
-}
-
-int reload(Context &context, const Command &command, const Args &args)
-{
-    Options options(context, command);
-    if (!options.parse(args))
-        return options.status();
-    return ask(context, {{"command", "reload"}}, [](const Json &) {});
+    return tell_one(context, command, args, "GROUP", "group");
 }
 
 int monitor(Context &context, const Command &command, const Args &args)
 {
-    Options options(context, command);
-    if (!options.parse(args))
-        return options.status();
-    const auto status = watch_daemon(routerd_name, context.netns, [&](const Json &event) {
-        if (context.json)
-            context.write(event);
-        else
-            write_event(context.out, event);
-        return static_cast<bool>(context.out.flush());
-    });
-    return status ? done : refuse(context, status.error());
+    return monitor(context, command, args, &write_event);
 }
 
 } // namespace
@@ -192,7 +154,7 @@ const std::vector<Command> &wccp_commands()
         {"wccp", "clear", "[GROUP]", "Set the counters of messages to zero.",
          "wccp clear web-cache", &clear},
         {"wccp", "reload", "", "Have wlb-routerd read its configuration anew.", "wccp reload",
-         &reload},
+         &tell},
         {"wccp", "monitor", "", "Show what happens to service groups as it happens.",
          "-j wccp monitor", &monitor},
     };
