@@ -204,8 +204,9 @@ TEST_CASE("setup: the commands for TPROXY", "[cli][cache]")
                        "tproxy ip to :3129 accept"));
     CHECK(dry.ran.size() == 1); // asks by which interface the router is reached
     const auto again = wlbctl("cache setup " + file.path(), nullptr, [](const cli::Words &words) {
-        return words[2] == "rule" ? Result<std::string>(Error{"ip: RTNETLINK answers: File exists"})
-                                  : std::string();
+        return words.size() > 2 && words[2] == "rule"
+                   ? Result<std::string>(Error{"ip: RTNETLINK answers: File exists"})
+                   : std::string();
     });
     CHECK(again.status == 0);
     CHECK(again.ran.size() == 4);

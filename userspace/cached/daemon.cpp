@@ -18,8 +18,6 @@ namespace asio = boost::asio;
 
 namespace {
 
-// Datagrams between two looks at the clock: a flood must not keep timers from running.
-constexpr unsigned batch = 64;
 constexpr auto retry_after = std::chrono::seconds(1);
 constexpr auto look_after = std::chrono::seconds(10);
 constexpr auto measure_after = std::chrono::seconds(1);
@@ -111,7 +109,7 @@ Status Daemon::open(const Configs &configs)
     std::map<Address, daemon::Socket> opened;
     const auto get = [&](const Address &address) -> Result<daemon::Socket *> {
         if (const auto there = listeners_.find(address); there != listeners_.end())
-            return &there->second.socket;
+            return &there->second.socket();
         if (const auto found = opened.find(address); found != opened.end())
             return &found->second;
         auto socket = daemon::Socket::open(address.is_ipv6(), address);
@@ -133,10 +131,11 @@ Status Daemon::open(const Configs &configs)
         if (!joined && joined.error().code != EADDRINUSE)
             return Error{"group " + id.text() + ": " + joined.error().message};
     }
-    for (auto &[address, socket] : opened) {
-        listeners_.try_emplace(address, io_, std::move(socket));
-        listen(address);
-    }
+    for (auto &[address, socket] : opened)
+        listeners_.try_emplace(
+            address, io_, std::move(socket),
+            [this, at = address](const wccp::Datagram &datagram) { take(at, datagram); },
+            [this] { tick(); });
     return Done{};
 }
 
@@ -245,21 +244,6 @@ void Daemon::end_if_left()
     std::exchange(done_, {})();
 }
 
-void Daemon::listen(const Address &address)
-{
-    listeners_.at(address).readable.async_wait(
-        asio::posix::stream_descriptor::wait_read, [this, address](auto error) {
-            const auto listener = listeners_.find(address);
-            if (error == asio::error::operation_aborted || listener == listeners_.end())
-                return;
-            listener->second.socket.receive(
-                batch, [&](const wccp::Datagram &datagram) { take(address, datagram); });
-            tick();
-            if (listeners_.contains(address))
-                listen(address);
-        });
-}
-
 void Daemon::take(const Address &at, const wccp::Datagram &datagram)
 {
     const auto service = wccp::peek_service(datagram.octets);
@@ -300,7 +284,7 @@ void Daemon::send(const GroupId &id, const Group &group, const wccp::Outgoing &d
     const auto listener = listeners_.find(group.protocol.config().address);
     if (listener == listeners_.end())
         return;
-    const auto status = listener->second.socket.send(
+    const auto status = listener->second.socket().send(
         datagram, datagram.multicast ? group.config.group_interface : "");
     if (!status)
         spdlog::debug("group {}: {}", id.text(), status.error().message);
@@ -466,20 +450,13 @@ void Daemon::notify_status() const
 
 Json Daemon::answer(const Json &request)
 {
-    const auto word = [&](const char *key) {
-        const auto found = request.find(key);
-        return found != request.end() && found->is_string() ? found->get<std::string>() : "";
-    };
-    const auto command = word("command");
-    const auto wanted = word("group");
+    const auto command = daemon::word(request, "command");
+    const auto wanted = daemon::word(request, "group");
     const auto is_wanted = [&](const auto &entry) {
         return wanted.empty() || wanted == entry.first.service.text();
     };
-    if (command == "reload") {
-        if (const auto status = daemon::reload(*this); !status)
-            return {{"error", status.error().message}};
-        return {{"done", true}};
-    }
+    if (command == "reload")
+        return daemon::answer_reload(*this);
     if (!std::any_of(groups_.begin(), groups_.end(), is_wanted))
         return {{"error", "group \"" + wanted + "\" is not configured"}};
     if (command == "show")

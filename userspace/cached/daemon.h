@@ -18,9 +18,9 @@
 #include "cached/pressure.h"
 #include "cached/show.h"
 #include "daemon/control.h"
+#include "daemon/listener.h"
 #include "daemon/prober.h"
 #include "daemon/program.h"
-#include "daemon/socket.h"
 #include "wccp/cache.h"
 #include "wlb/kernel.h"
 
@@ -50,25 +50,12 @@ private:
     };
     using Groups = std::map<GroupId, std::unique_ptr<Group>>;
     using Configs = std::map<GroupId, std::pair<Membership, wccp::CacheConfig>>;
-    struct Listener {
-        Listener(boost::asio::io_context &io, daemon::Socket own)
-            : socket(std::move(own)), readable(io, socket.fd())
-        {
-        }
-        Listener(const Listener &) = delete;
-        Listener &operator=(const Listener &) = delete;
-        ~Listener() { readable.release(); } // the descriptor is the socket's
-
-        daemon::Socket socket;
-        boost::asio::posix::stream_descriptor readable;
-    };
 
     static Result<Configs> configs_of(const CacheHost &host);
     Status open(const Configs &configs);
     void close_unused();
     void add(const GroupId &id, const std::pair<Membership, wccp::CacheConfig> &config);
     void take_over();
-    void listen(const Address &address);
     void take(const Address &at, const wccp::Datagram &datagram);
     void deliver(const GroupId &id, Group &group, const wccp::CacheOutput &output);
     void send(const GroupId &id, const Group &group, const wccp::Outgoing &datagram);
@@ -95,8 +82,8 @@ private:
     CacheHost config_;
     std::unique_ptr<Kernel> kernel_;
     Groups groups_;
-    std::map<Address, Listener> listeners_; // by local address, or multicast group
-    std::optional<CacheDoors> told_;        // that the kernel has
+    std::map<Address, daemon::Listener> listeners_; // by local address, or multicast group
+    std::optional<CacheDoors> told_;                // that the kernel has
     Pressure pressure_;
     std::uint32_t share_ = 0;
     std::uint64_t unwanted_ = 0; // datagrams for no service of ours

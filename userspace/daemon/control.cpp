@@ -126,6 +126,12 @@ private:
     bool last_ = false;
 };
 
+std::string word(const Json &request, const char *key)
+{
+    const auto found = request.find(key);
+    return found != request.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
 Control::Control(asio::io_context &io, std::string daemon, Answer answer)
     : daemon_(std::move(daemon)), acceptor_(io), answer_(std::move(answer))
 {

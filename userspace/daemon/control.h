@@ -17,6 +17,9 @@
 
 namespace wlb::daemon {
 
+// A member of a request, "" if it is absent or no text.
+std::string word(const Json &request, const char *key);
+
 class Control {
 public:
     using Answer = std::function<Json(const Json &request)>;

@@ -9,33 +9,19 @@
 #include <cerrno>
 #include <cstring>
 
+#include "daemon/file.h"
+
 namespace wlb::daemon {
 
 namespace {
 
 constexpr std::size_t longest = 65536;
 
-class Descriptor {
-public:
-    explicit Descriptor(int fd) : fd_(fd) {}
-    Descriptor(const Descriptor &) = delete;
-    Descriptor &operator=(const Descriptor &) = delete;
-    ~Descriptor()
-    {
-        if (fd_ >= 0)
-            close(fd_);
-    }
-    [[nodiscard]] int get() const { return fd_; }
-
-private:
-    int fd_;
-};
-
 } // namespace
 
 Result<registry::Keys> read_keys(const std::string &path)
 {
-    const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    const File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     const auto failure = [&] {
         return Error{path + ": cannot be read: " + std::strerror(errno), errno};
     };

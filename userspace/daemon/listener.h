@@ -7,47 +7,63 @@
 #include <boost/asio.hpp>
 
 #include <functional>
+#include <memory>
 
 #include "daemon/socket.h"
 
 namespace wlb::daemon {
 
+// A socket that hands out what arrives for as long as this is there.
 class Listener {
 public:
     using Take = std::function<void(const wccp::Datagram &datagram)>;
 
-    // `take` is called for each datagram, `after` when some were taken; neither destroys this.
+    // `take` is called for each datagram, `after` when some were taken, and may destroy this.
     Listener(boost::asio::io_context &io, Socket socket, Take take, std::function<void()> after)
-        : socket_(std::move(socket)), readable_(io, socket_.fd()), take_(std::move(take)),
-          after_(std::move(after))
+        : open_(std::make_shared<Open>(io, std::move(socket), std::move(take), std::move(after)))
     {
-        wait();
+        wait(open_);
     }
     Listener(const Listener &) = delete;
     Listener &operator=(const Listener &) = delete;
-    ~Listener() { readable_.release(); } // the descriptor is the socket's
+    ~Listener() = default;
 
-    Status send(const wccp::Outgoing &datagram) { return socket_.send(datagram, ""); }
+    Socket &socket() { return open_->socket; }
 
 private:
     // Datagrams between two looks at the clock: a flood must not keep timers from running.
     static constexpr unsigned batch = 64;
 
-    void wait()
+    struct Open {
+        Open(boost::asio::io_context &io, Socket own, Take to, std::function<void()> then)
+            : socket(std::move(own)), readable(io, socket.fd()), take(std::move(to)),
+              after(std::move(then))
+        {
+        }
+        Open(const Open &) = delete;
+        Open &operator=(const Open &) = delete;
+        ~Open() { readable.release(); } // the descriptor is the socket's
+
+        Socket socket;
+        boost::asio::posix::stream_descriptor readable;
+        Take take;
+        std::function<void()> after;
+    };
+
+    static void wait(const std::shared_ptr<Open> &open)
     {
-        readable_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](auto error) {
-            if (error)
-                return; // it is destroyed
-            socket_.receive(batch, take_);
-            after_();
-            wait();
-        });
+        open->readable.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                                  [weak = std::weak_ptr(open)](auto error) {
+                                      const auto open = weak.lock();
+                                      if (error || !open)
+                                          return; // it is destroyed
+                                      open->socket.receive(batch, open->take);
+                                      open->after();
+                                      wait(open);
+                                  });
     }
 
-    Socket socket_;
-    boost::asio::posix::stream_descriptor readable_;
-    Take take_;
-    std::function<void()> after_;
+    std::shared_ptr<Open> open_;
 };
 
 } // namespace wlb::daemon

@@ -155,6 +155,13 @@ Status reload(Service &service)
     return status;
 }
 
+Json answer_reload(Service &service)
+{
+    if (const auto status = reload(service); !status)
+        return {{"error", status.error().message}};
+    return {{"done", true}};
+}
+
 Result<Config> read_config(const std::string &file)
 {
     std::ifstream stream(file);

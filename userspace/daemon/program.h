@@ -12,6 +12,7 @@
 #include <string>
 
 #include "wlb/config.h"
+#include "wlb/output.h"
 #include "wlb/result.h"
 
 namespace wlb::daemon {
@@ -46,5 +47,8 @@ Result<Config> read_config(const std::string &file);
 
 // Reloads, and tells systemd and the log of it.
 Status reload(Service &service);
+
+// The same as an answer to wlbctl.
+Json answer_reload(Service &service);
 
 } // namespace wlb::daemon

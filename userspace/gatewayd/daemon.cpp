@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "gatewayd/daemon.h"
 
-#include <openssl/rand.h>
 #include <spdlog/spdlog.h>
 #include <systemd/sd-daemon.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <stdexcept>
 
+#include "daemon/random.h"
 #include "gatewayd/show.h"
 #include "wlb/control_name.h"
 
@@ -21,25 +20,11 @@ namespace {
 constexpr auto retry_after = std::chrono::seconds(1);
 constexpr auto look_after = std::chrono::seconds(10);
 
-// Nobody may guess a challenge: without randomness there is no registry.
-void random_octets(std::uint8_t *to, std::size_t size)
-{
-    if (RAND_bytes(to, static_cast<int>(size)) != 1)
-        throw std::runtime_error("there is no randomness");
-}
-
-std::uint64_t random_number()
-{
-    std::uint64_t number = 0;
-    random_octets(reinterpret_cast<std::uint8_t *>(&number), sizeof(number));
-    return number;
-}
-
 } // namespace
 
 Daemon::Daemon(asio::io_context &io, std::string config_file)
-    : io_(io), config_file_(std::move(config_file)), boot_(random_number()), timer_(io), retry_(io),
-      look_(io),
+    : io_(io), config_file_(std::move(config_file)), boot_(daemon::random_number()), timer_(io),
+      retry_(io), look_(io),
       control_(io, gatewayd_name, [this](const Json &request) { return answer(request); })
 {
 }
@@ -119,7 +104,7 @@ void Daemon::close_unused()
 
 registry::Gateway &Daemon::add(const RealmId &id, const registry::GatewayConfig &config)
 {
-    return realms_.try_emplace(id, config, boot_, &random_octets).first->second;
+    return realms_.try_emplace(id, config, boot_, &daemon::random_octets).first->second;
 }
 
 Status Daemon::reload()
@@ -193,7 +178,7 @@ void Daemon::deliver(const RealmId &id, const registry::GatewayOutput &output)
     for (const auto &datagram : output.datagrams) {
         if (listener == listeners_.end())
             break;
-        if (const auto status = listener->second.send(datagram); !status)
+        if (const auto status = listener->second.socket().send(datagram, ""); !status)
             spdlog::debug("{}", status.error().message);
     }
     for (const auto &[origin, table] : output.tables)
@@ -329,17 +314,10 @@ void Daemon::notify_status() const
 
 Json Daemon::answer(const Json &request)
 {
-    const auto word = [&](const char *key) {
-        const auto found = request.find(key);
-        return found != request.end() && found->is_string() ? found->get<std::string>() : "";
-    };
-    const auto command = word("command");
-    if (command == "reload") {
-        if (const auto status = daemon::reload(*this); !status)
-            return {{"error", status.error().message}};
-        return {{"done", true}};
-    }
-    const auto origin = word("origin");
+    const auto command = daemon::word(request, "command");
+    if (command == "reload")
+        return daemon::answer_reload(*this);
+    const auto origin = daemon::word(request, "origin");
     if (!origin.empty() && !wanted().contains(origin))
         return {{"error", "origin \"" + origin + "\" has no registry here"}};
     if (command == "show")

@@ -45,7 +45,6 @@ private:
     // Tables that have been set, all of them or of an earlier process.
     Result<registry::Tables> read_tables();
     void tell(const std::string &origin, const std::vector<Replica> &replicas);
-    void tell_all();
     void give_back(const std::string &origin);
     void try_again();
     void look_after_kernel();

@@ -94,8 +94,7 @@ Status Daemon::open(const Processing &processing, Sinks &sinks, Listeners &liste
                 return Error{"copy " + copy.name + ": " + ring.error().message};
             sinks.emplace(copy.name, std::move(*ring));
         }
-        const auto group =
-            static_cast<std::uint16_t>(processing.nflog_group + static_cast<std::int64_t>(i));
+        const auto group = copy_group(processing, i);
         if (listeners_.contains(group))
             continue;
         auto tap = Tap::open(group);
@@ -137,11 +136,9 @@ void Daemon::connect()
     for (auto &[group, listener] : listeners_)
         listener.sink = nullptr;
     for (std::size_t i = 0; i < config_.copies.size(); ++i) {
-        const auto group =
-            static_cast<std::uint16_t>(config_.nflog_group + static_cast<std::int64_t>(i));
         auto *const sink = sinks_.at(config_.copies[i].name).get();
         sink->reconfigure(config_.copies[i]);
-        listeners_.at(group).sink = sink;
+        listeners_.at(copy_group(config_, i)).sink = sink;
     }
     std::erase_if(listeners_, [](const auto &entry) { return entry.second.sink == nullptr; });
     std::erase_if(sinks_, [this](const auto &entry) {
@@ -222,14 +219,9 @@ void Daemon::stop(const std::function<void()> &done)
 
 Json Daemon::answer(const Json &request)
 {
-    const auto found = request.find("command");
-    const auto command =
-        found != request.end() && found->is_string() ? found->get<std::string>() : "";
-    if (command == "reload") {
-        if (const auto status = daemon::reload(*this); !status)
-            return {{"error", status.error().message}};
-        return {{"done", true}};
-    }
+    const auto command = daemon::word(request, "command");
+    if (command == "reload")
+        return daemon::answer_reload(*this);
     if (command == "show")
         return show();
     return {{"error", "command must be show or reload"}};
@@ -246,11 +238,11 @@ Json Daemon::show() const
         rules.push_back(std::move(rule));
     }
     auto copies = Json::array();
-    for (const auto &[group, listener] : listeners_) {
+    for (std::size_t i = 0; i < config_.copies.size(); ++i) {
+        const auto group = copy_group(config_, i);
+        const auto &listener = listeners_.at(group);
         Json copy{
-            {"name", config_.copies[static_cast<std::size_t>(group - config_.nflog_group)].name},
-            {"group", group},
-            {"missed", listener.tap->missed()}};
+            {"name", config_.copies[i].name}, {"group", group}, {"missed", listener.tap->missed()}};
         copy.update(listener.sink->show());
         copies.push_back(std::move(copy));
     }

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "replicad/daemon.h"
 
-#include <openssl/rand.h>
 #include <spdlog/spdlog.h>
 #include <systemd/sd-daemon.h>
 
 #include <algorithm>
 #include <cstdlib>
-#include <stdexcept>
 
 #include "daemon/key_file.h"
+#include "daemon/random.h"
 #include "replicad/show.h"
 #include "wlb/control_name.h"
 
@@ -23,14 +22,6 @@ constexpr auto measure_after = std::chrono::seconds(1);
 constexpr auto look_after = std::chrono::seconds(10);
 // How long gateways have to ask once more before it ends: a HELLO and a question.
 constexpr auto farewell = std::chrono::milliseconds(500);
-
-std::uint64_t random_number()
-{
-    std::uint64_t number = 0;
-    if (RAND_bytes(reinterpret_cast<unsigned char *>(&number), sizeof(number)) != 1)
-        throw std::runtime_error("there is no randomness");
-    return number;
-}
 
 std::string why(const Instance &instance)
 {
@@ -46,7 +37,7 @@ std::string why(const Instance &instance)
 } // namespace
 
 Daemon::Daemon(asio::io_context &io, std::string config_file)
-    : io_(io), config_file_(std::move(config_file)), boot_(random_number()), timer_(io),
+    : io_(io), config_file_(std::move(config_file)), boot_(daemon::random_number()), timer_(io),
       measure_(io), look_(io), farewell_(io),
       control_(io, replicad_name, [this](const Json &request) { return answer(request); })
 {
@@ -341,7 +332,7 @@ void Daemon::send(const DoorId &id, const std::vector<wccp::Outgoing> &datagrams
     if (listener == listeners_.end())
         return;
     for (const auto &datagram : datagrams)
-        if (const auto status = listener->second.send(datagram); !status)
+        if (const auto status = listener->second.socket().send(datagram, ""); !status)
             spdlog::debug("{}", status.error().message);
 }
 
@@ -441,17 +432,10 @@ void Daemon::notify_status() const
 
 Json Daemon::answer(const Json &request)
 {
-    const auto word = [&](const char *key) {
-        const auto found = request.find(key);
-        return found != request.end() && found->is_string() ? found->get<std::string>() : "";
-    };
-    const auto command = word("command");
-    const auto wanted = word("replica");
-    if (command == "reload") {
-        if (const auto status = daemon::reload(*this); !status)
-            return {{"error", status.error().message}};
-        return {{"done", true}};
-    }
+    const auto command = daemon::word(request, "command");
+    const auto wanted = daemon::word(request, "replica");
+    if (command == "reload")
+        return daemon::answer_reload(*this);
     if (!wanted.empty() && !instances_.contains(wanted))
         return {{"error", "replica \"" + wanted + "\" has no gateways, probe or busy"}};
     if (command == "show")

@@ -415,24 +415,18 @@ void Daemon::notify_status() const
 
 Json Daemon::answer(const Json &request)
 {
-    const auto word = [&](const char *key) {
-        const auto found = request.find(key);
-        return found != request.end() && found->is_string() ? found->get<std::string>() : "";
-    };
-    const auto command = word("command");
+    const auto command = daemon::word(request, "command");
     if (command == "show" || command == "assignment" || command == "hash")
         return answer_show(request, command);
     if (command == "clear") {
         for (auto &[id, group] : groups_)
-            if (word("group").empty() || word("group") == id.service.text())
+            if (daemon::word(request, "group").empty() ||
+                daemon::word(request, "group") == id.service.text())
                 group.protocol.clear_counters();
         return {{"done", true}};
     }
-    if (command == "reload") {
-        if (const auto status = daemon::reload(*this); !status)
-            return {{"error", status.error().message}};
-        return {{"done", true}};
-    }
+    if (command == "reload")
+        return daemon::answer_reload(*this);
     return {{"error", "command must be show, assignment, hash, clear, reload or watch"}};
 }
 

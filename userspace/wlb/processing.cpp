@@ -38,7 +38,7 @@ std::vector<RunningProcessRule> process_rules(const Processing &processing)
         if (copy == processing.copies.end())
             continue;
         running.copy_group =
-            static_cast<std::uint16_t>(processing.nflog_group + (copy - processing.copies.begin()));
+            copy_group(processing, static_cast<std::size_t>(copy - processing.copies.begin()));
         running.copy_length = static_cast<std::uint32_t>(copy->length);
     }
     return rules;

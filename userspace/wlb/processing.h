@@ -58,6 +58,12 @@ struct Processing {
     bool operator==(const Processing &) const = default;
 };
 
+// The group of NFLOG that a copy, by its place in `processing`, goes to.
+inline std::uint16_t copy_group(const Processing &processing, std::size_t copy)
+{
+    return static_cast<std::uint16_t>(processing.nflog_group + static_cast<std::int64_t>(copy));
+}
+
 // As the kernel has a rule: it knows copies by their group.
 struct RunningProcessRule {
     ProcessRule rule; // its copy has no name
