@@ -82,7 +82,8 @@ guest() {
 	guest_mounts
 	# What a kernel has to say about itself before this is not about us.
 	printf 'echo "%s" >/dev/kmsg\n' "$up"
-	printf 'mount --bind %q /lib/modules\n' "$kernel/lib/modules"
+	# A host that has no kernel of its own, as in a container, has no such directory.
+	printf 'mkdir -p /lib/modules && mount --bind %q /lib/modules\n' "$kernel/lib/modules"
 	printf 'if cd %q; then\n(%s)\nelse\nfalse\nfi\n' "$repo" "$(printf '%q ' "$@")"
 	printf 'echo $? >%q\n' "$guest_run/status"
 	guest_end
