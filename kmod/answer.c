@@ -5,6 +5,7 @@
  * its own address or encapsulated, becomes the server's.
  */
 #include "conf.h"
+#include "cookie.h"
 #include "crack.h"
 #include "direct.h"
 #include "flow.h"
@@ -203,6 +204,20 @@ static bool wlb_answer_teaches(const struct wlb_service *service,
 	       !wlb_addr_eq(a->from, wlb_flow_server(f, a->p.v6), a->p.v6);
 }
 
+/* The server's gateway may give a cookie with an answer of the server's, who wins or not. */
+static void wlb_answer_cookie(struct wlb_net *wn, const struct wlb_flow *f,
+			      const struct wlb_far *a, const struct wlb_seg *seg,
+			      const struct wlb_opts *opts, enum wlb_from from)
+{
+	if (from != WLB_FROM_SERVER || a->o || !opts->tag.cookie ||
+	    !seg->has_nonce || seg->nonce != f->fsm.nonce ||
+	    seg->ack != f->fsm.isn + 1)
+		return;
+	wlb_jar_put(wn->jar, a->key.client, wlb_flow_server(f, a->p.v6), a->p.v6,
+		    opts->tag.cookie);
+	wlb_count(wn, WLB_STAT_cookie_kept);
+}
+
 /* True if a clone of ours had asked it. */
 static bool wlb_answer_learn(struct wlb_net *wn, const struct wlb_cg *cg,
 			     const struct wlb_flow *f, const struct wlb_far *a,
@@ -312,6 +327,8 @@ static unsigned int wlb_cg_far_control(struct wlb_net *wn,
 	if (!f)
 		goto unlock;
 	from = wlb_answerer(service, f, a);
+	if (synack)
+		wlb_answer_cookie(wn, f, a, &seg, &opts, from);
 	racing = f->fsm.state == WLB_FLOW_RACING;
 	plain = racing && (f->fsm.flags & WLB_FSM_UNTAGGED);
 	syn_us = f->fsm.syn_us;

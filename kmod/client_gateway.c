@@ -6,6 +6,7 @@
  * server.
  */
 #include "conf.h"
+#include "cookie.h"
 #include "direct.h"
 #include "flow.h"
 #include "hint.h"
@@ -96,7 +97,7 @@ static bool wlb_syn_prepare(struct sk_buff *skb, const struct wlb_pkt *p,
 
 	if (opts->tags)
 		return wlb_pkt_writable(skb, len);
-	return pskb_may_pull(skb, len) && !skb_cow_head(skb, WLB_TAG_LEN);
+	return pskb_may_pull(skb, len) && !skb_cow_head(skb, WLB_TAG_LEN_LONG);
 }
 
 static void wlb_syn_tag(struct sk_buff *skb, const struct wlb_pkt *p,
@@ -175,13 +176,16 @@ static void wlb_syn_offer(struct wlb_net *wn, const struct wlb_cg *cg,
 			  bool repeated)
 {
 	struct wlb_ask ask = { .permit = true };
+	struct wlb_tag shown = *tag;
 	struct wlb_pkt tagged;
 
 	/* nor would replicas walk extension headers: see server_gateway.c */
 	if (service->race == WLB_SERVICE_DIRECT &&
 	    !(p->v6 && p->off != sizeof(struct ipv6hdr)))
 		wlb_direct_ask(wn, cg, service, syn, repeated, &ask);
-	wlb_syn_tag(skb, p, opts, ask.permit ? tag : &wlb_tag_never);
+	if (wlb_pkt_hlen(p) + WLB_TAG_LEN_LONG <= WLB_TCP_HDR_MAX)
+		shown.cookie = wlb_jar_get(wn->jar, &p->src, &p->dst, p->v6);
+	wlb_syn_tag(skb, p, opts, ask.permit ? &shown : &wlb_tag_never);
 	if (ask.n && wlb_pkt_parse(skb, 0, p->v6, &tagged) > 0)
 		wlb_direct_send(wn, skb, &tagged, tag, &ask);
 }

@@ -12,6 +12,7 @@
 #include <net/genetlink.h>
 
 #include "../include/wlb/fsm.h"
+#include "limit.h"
 #include "net.h"
 
 /* Which packets concern a role at all: one bit per port, one cache line read. */
@@ -152,6 +153,8 @@ struct wlb_origin_replica {
 struct wlb_replicas {
 	u32 hold_us;			/* how long the server's copy is held */
 	u16 n;
+	u8 pool;			/* of how many, by @order, some are chosen */
+	u8 order[WLB_MAX_REPLICAS];	/* the nearest first */
 	struct wlb_origin_replica replica[];
 };
 
@@ -163,6 +166,11 @@ struct wlb_origin {
 	bool has_source;
 	union wlb_addr source;
 	u32 max_hold_us;
+	u8 fan_out;			/* WLB_MAX_REPLICAS: all */
+	u8 pick;			/* enum wlb_pick */
+	u32 rate, prefix_rate;		/* clones in a second, 0: any number */
+	u32 cookie;			/* its lifetime in s, 0: none is asked for */
+	struct wlb_limit limit;		/* changes at run time */
 	struct wlb_replicas *configured;
 	/* in force: these, or what a daemon has set; changes at run time */
 	struct wlb_replicas __rcu *replicas;
@@ -171,13 +179,16 @@ struct wlb_origin {
 struct wlb_sg {
 	struct wlb_portmap map;
 	struct wlb_index index;
+	bool cookies;			/* some origin asks for them */
+	u32 rate;			/* clones in a second, 0: any number */
+	struct wlb_limit limit;		/* changes at run time */
+	struct wlb_limits *limits;	/* of prefixes; NULL if no origin has any */
 	unsigned int n_origins;
 	struct wlb_origin origin[];
 };
 
-const struct wlb_origin *wlb_sg_origin(const struct wlb_sg *sg,
-				       const union wlb_addr *server, bool v6,
-				       u16 port);
+struct wlb_origin *wlb_sg_origin(struct wlb_sg *sg,
+				 const union wlb_addr *server, bool v6, u16 port);
 
 /*
  * origin_replica.c. Of the attributes of @type among @len bytes from @first on;
@@ -248,6 +259,7 @@ void wlb_sg_free(struct wlb_sg *sg);
 void wlb_rep_free(struct wlb_rep *rep);
 int wlb_cg_put(struct sk_buff *msg, const struct wlb_cg *cg);
 int wlb_service_put(struct sk_buff *msg, const struct wlb_service *service);
+int wlb_sg_put(struct sk_buff *msg, const struct wlb_sg *sg);
 int wlb_origin_put(struct sk_buff *msg, const struct wlb_origin *origin);
 int wlb_served_put(struct sk_buff *msg, const struct wlb_served *served);
 

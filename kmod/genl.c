@@ -9,6 +9,7 @@
 #include "genl.h"
 #include "group.h"
 #include "hint.h"
+#include "cookie.h"
 #include "hold.h"
 #include "learned.h"
 #include "path.h"
@@ -26,6 +27,7 @@ static const struct nla_policy wlb_conf_policy[WLB_A_MAX + 1] = {
 	[WLB_A_GENERATION] = { .type = NLA_U32 },
 	[WLB_A_ROLES] = NLA_POLICY_MASK(NLA_U32, WLB_ROLE_ALL),
 	[WLB_A_CLIENT_GATEWAY] = { .type = NLA_NESTED },
+	[WLB_A_SERVER_GATEWAY] = { .type = NLA_NESTED },
 	[WLB_A_SERVICE] = { .type = NLA_NESTED },
 	[WLB_A_ORIGIN] = { .type = NLA_NESTED },
 	[WLB_A_SERVED] = { .type = NLA_NESTED },
@@ -101,6 +103,7 @@ static int wlb_conf_stray(struct genl_info *info, u32 roles)
 	} parts[] = {
 		{ WLB_ROLE_CLIENT_GATEWAY, WLB_A_CLIENT_GATEWAY },
 		{ WLB_ROLE_CLIENT_GATEWAY, WLB_A_SERVICE },
+		{ WLB_ROLE_SERVER_GATEWAY, WLB_A_SERVER_GATEWAY },
 		{ WLB_ROLE_SERVER_GATEWAY, WLB_A_ORIGIN },
 		{ WLB_ROLE_REPLICA, WLB_A_SERVED },
 	};
@@ -149,7 +152,9 @@ static int wlb_cg_prepare(struct wlb_net *wn, struct wlb_cg *cg,
 		wn->peers = wlb_peers_alloc();
 	if (!wn->hints)
 		wn->hints = wlb_hints_alloc();
-	if (!wn->races || !wn->peers || !wn->hints ||
+	if (!wn->jar)
+		wn->jar = wlb_jar_alloc();
+	if (!wn->races || !wn->peers || !wn->hints || !wn->jar ||
 	    (cg->direct && wlb_direct_prepare(wn)))
 		return -ENOMEM;
 	if (!wn->table) {
@@ -162,10 +167,15 @@ static int wlb_cg_prepare(struct wlb_net *wn, struct wlb_cg *cg,
 	return 0;
 }
 
-static int wlb_sg_prepare(struct wlb_net *wn)
+static int wlb_sg_prepare(struct wlb_net *wn, const struct wlb_sg *sg)
 {
 	struct wlb_hold *hold;
 
+	/* whoever sees @sg sees them */
+	if (sg->cookies && !wn->cookies)
+		wn->cookies = wlb_cookies_alloc();
+	if (sg->cookies && !wn->cookies)
+		return -ENOMEM;
 	if (wn->hold)
 		return 0;
 	hold = wlb_hold_alloc(wn);
@@ -226,7 +236,7 @@ static int wlb_conf_set(struct sk_buff *skb, struct genl_info *info)
 						  lockdep_is_held(&wn->lock));
 
 		sg = wlb_sg_build(info, old);
-		err = IS_ERR(sg) ? PTR_ERR(sg) : sg ? wlb_sg_prepare(wn) : 0;
+		err = IS_ERR(sg) ? PTR_ERR(sg) : sg ? wlb_sg_prepare(wn, sg) : 0;
 		if (err)
 			goto free;
 	}
@@ -306,7 +316,9 @@ static int wlb_conf_object(struct sk_buff *msg, struct wlb_net *wn,
 		if (nla_put_u32(msg, WLB_A_GENERATION, wn->generation) ||
 		    nla_put_u32(msg, WLB_A_ROLES, wlb_conf_roles(wn)))
 			return -EMSGSIZE;
-		return cg ? wlb_cg_put(msg, cg) : 0;
+		if (cg && wlb_cg_put(msg, cg))
+			return -EMSGSIZE;
+		return sg ? wlb_sg_put(msg, sg) : 0;
 	}
 	n--;
 	if (cg && n < cg->n_services)

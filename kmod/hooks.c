@@ -34,6 +34,9 @@ static const struct {
 		 WLB_SG_PRIORITY),
 	WLB_HOOK(WLB_ROLE_SERVER_GATEWAY, wlb_sg_clone, NF_INET_LOCAL_IN,
 		 WLB_SG_PRIORITY),
+	/* answers of a server that is this host */
+	WLB_HOOK(WLB_ROLE_SERVER_GATEWAY, wlb_sg_local, NF_INET_LOCAL_OUT,
+		 WLB_SG_PRIORITY),
 	WLB_HOOK(WLB_ROLE_REPLICA, wlb_replica_crack, NF_INET_PRE_ROUTING,
 		 NF_IP_PRI_RAW - 1),
 	/* behind the host's own NAT, as above */

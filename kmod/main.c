@@ -10,6 +10,7 @@
 #include "flow.h"
 #include "group.h"
 #include "hint.h"
+#include "cookie.h"
 #include "hold.h"
 #include "learned.h"
 #include "path.h"
@@ -57,6 +58,8 @@ static void __net_exit wlb_net_exit(struct net *net)
 	wlb_peers_free(wn->peers);
 	wlb_races_free(wn->races);
 	wlb_hints_free(wn->hints);
+	wlb_jar_free(wn->jar);
+	wlb_cookies_free(wn->cookies);
 	wlb_learned_free(wn->learned);
 	wlb_questions_free(wn->questions);
 	wlb_nonces_free(wn->nonces);

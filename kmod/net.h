@@ -21,6 +21,8 @@ struct wlb_hold;
 struct wlb_races;
 struct wlb_peers;
 struct wlb_nonces;
+struct wlb_cookies;
+struct wlb_jar;
 struct wlb_hints;
 struct wlb_learned;
 struct wlb_questions;
@@ -53,7 +55,9 @@ struct wlb_net {
 	struct wlb_hints *hints;	/* client gateway: advice to races */
 	struct wlb_learned *learned;	/* client gateway: who answers for whom */
 	struct wlb_questions *questions;	/* client gateway: whom it asked, of late */
+	struct wlb_jar *jar;		/* client gateway: cookies that it was given */
 	struct wlb_hold *hold;		/* server gateway: packets held */
+	struct wlb_cookies *cookies;	/* server gateway: that it gives */
 	struct wlb_nonces *nonces;	/* replica: of clones, for answers */
 	struct wlb_paths *paths;	/* replica: where spoofed packets arrive */
 	struct wlb_bypasses *bypasses;	/* cache's host: learned */
@@ -112,6 +116,17 @@ static __always_inline bool wlb_addr_eq(const union wlb_addr *a,
 	return v6 ? ipv6_addr_equal(&a->v6, &b->v6) : a->v4 == b->v4;
 }
 
+/* The /24 or /64 that @addr is in: who has one address of it may have any. */
+static inline void wlb_addr_site(union wlb_addr *to, const union wlb_addr *addr,
+				 bool v6)
+{
+	memset(to, 0, sizeof(*to));
+	if (v6)
+		memcpy(to, addr, 8);
+	else
+		to->v4 = addr->v4 & htonl(0xffffff00);
+}
+
 u32 wlb_addr_hash(const union wlb_addr *addr, bool v6);
 
 /* hooks.c: registers and takes off hooks until they match the roles. */
@@ -132,6 +147,10 @@ unsigned int wlb_cg_out6(void *priv, struct sk_buff *skb,
 unsigned int wlb_sg_clone4(void *priv, struct sk_buff *skb,
 			   const struct nf_hook_state *state);
 unsigned int wlb_sg_clone6(void *priv, struct sk_buff *skb,
+			   const struct nf_hook_state *state);
+unsigned int wlb_sg_local4(void *priv, struct sk_buff *skb,
+			   const struct nf_hook_state *state);
+unsigned int wlb_sg_local6(void *priv, struct sk_buff *skb,
 			   const struct nf_hook_state *state);
 unsigned int wlb_replica_crack4(void *priv, struct sk_buff *skb,
 				const struct nf_hook_state *state);

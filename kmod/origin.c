@@ -16,11 +16,19 @@ static const struct nla_policy wlb_origin_policy[WLB_ORIGIN_A_MAX + 1] = {
 	[WLB_ORIGIN_A_REPLICA] = { .type = NLA_NESTED },
 	[WLB_ORIGIN_A_SOURCE] = { .type = NLA_BINARY, .len = 16 },
 	[WLB_ORIGIN_A_STRIP] = { .type = NLA_FLAG },
+	[WLB_ORIGIN_A_FAN_OUT] = { .type = NLA_U8 },
+	[WLB_ORIGIN_A_PICK] = { .type = NLA_U8 },
+	[WLB_ORIGIN_A_RATE] = { .type = NLA_U32 },
+	[WLB_ORIGIN_A_PREFIX_RATE] = { .type = NLA_U32 },
+	[WLB_ORIGIN_A_COOKIE] = { .type = NLA_U32 },
 };
 
-const struct wlb_origin *wlb_sg_origin(const struct wlb_sg *sg,
-				       const union wlb_addr *server, bool v6,
-				       u16 port)
+static const struct nla_policy wlb_sg_policy[WLB_SG_A_MAX + 1] = {
+	[WLB_SG_A_RATE] = { .type = NLA_U32 },
+};
+
+struct wlb_origin *wlb_sg_origin(struct wlb_sg *sg,
+				 const union wlb_addr *server, bool v6, u16 port)
 {
 	const struct wlb_index_entry *e;
 
@@ -28,6 +36,46 @@ const struct wlb_origin *wlb_sg_origin(const struct wlb_sg *sg,
 		if (wlb_ports_has(&sg->origin[e->object].servers.ports, port))
 			return &sg->origin[e->object];
 	return NULL;
+}
+
+/* How many clones there may be, and of which SYNs. */
+static int wlb_origin_limits(struct wlb_sg *sg, struct wlb_origin *o,
+			     struct nlattr **tb, struct netlink_ext_ack *extack)
+{
+	o->fan_out = WLB_MAX_REPLICAS;
+	if (tb[WLB_ORIGIN_A_FAN_OUT])
+		o->fan_out = nla_get_u8(tb[WLB_ORIGIN_A_FAN_OUT]);
+	if (!o->fan_out || o->fan_out > WLB_MAX_REPLICAS) {
+		NL_SET_ERR_MSG_ATTR(extack, tb[WLB_ORIGIN_A_FAN_OUT],
+				    "fan-out: 1 to 32");
+		return -EINVAL;
+	}
+	if (tb[WLB_ORIGIN_A_PICK])
+		o->pick = nla_get_u8(tb[WLB_ORIGIN_A_PICK]);
+	if (o->pick >= __WLB_PICK_MAX) {
+		NL_SET_ERR_MSG_ATTR(extack, tb[WLB_ORIGIN_A_PICK],
+				    "pick: nearest or random");
+		return -EINVAL;
+	}
+	if (tb[WLB_ORIGIN_A_RATE])
+		o->rate = nla_get_u32(tb[WLB_ORIGIN_A_RATE]);
+	if (tb[WLB_ORIGIN_A_PREFIX_RATE])
+		o->prefix_rate = nla_get_u32(tb[WLB_ORIGIN_A_PREFIX_RATE]);
+	if (o->prefix_rate && !sg->limits) {
+		sg->limits = wlb_limits_alloc();
+		if (!sg->limits)
+			return -ENOMEM;
+	}
+	if (!tb[WLB_ORIGIN_A_COOKIE])
+		return 0;
+	o->cookie = nla_get_u32(tb[WLB_ORIGIN_A_COOKIE]);
+	if (o->cookie > WLB_TIMEOUT_MAX) {
+		NL_SET_ERR_MSG_ATTR(extack, tb[WLB_ORIGIN_A_COOKIE],
+				    "cookie: at most 2073600 s");
+		return -EINVAL;
+	}
+	sg->cookies |= o->cookie;
+	return 0;
 }
 
 static int wlb_origin_parse(struct wlb_sg *sg, const struct nlattr *nest,
@@ -65,6 +113,9 @@ static int wlb_origin_parse(struct wlb_sg *sg, const struct nlattr *nest,
 	if (tb[WLB_ORIGIN_A_RACE])
 		o->race = nla_get_u8(tb[WLB_ORIGIN_A_RACE]);
 	o->strip = tb[WLB_ORIGIN_A_STRIP];
+	err = wlb_origin_limits(sg, o, tb, extack);
+	if (err)
+		return err;
 	o->max_hold_us = WLB_MAX_HOLD_US;
 	err = wlb_nla_delay(tb[WLB_ORIGIN_A_MAX_HOLD], &o->max_hold_us, extack);
 	if (err)
@@ -160,6 +211,20 @@ static int wlb_sg_index(struct wlb_sg *sg, struct netlink_ext_ack *extack)
 	return 0;
 }
 
+static int wlb_sg_settings(struct wlb_sg *sg, struct genl_info *info)
+{
+	struct nlattr *tb[WLB_SG_A_MAX + 1];
+	int err;
+
+	if (!info->attrs[WLB_A_SERVER_GATEWAY])
+		return 0;
+	err = nla_parse_nested(tb, WLB_SG_A_MAX, info->attrs[WLB_A_SERVER_GATEWAY],
+			       wlb_sg_policy, info->extack);
+	if (!err && tb[WLB_SG_A_RATE])
+		sg->rate = nla_get_u32(tb[WLB_SG_A_RATE]);
+	return err;
+}
+
 struct wlb_sg *wlb_sg_build(struct genl_info *info, struct wlb_sg *old)
 {
 	unsigned int n = wlb_count_attrs(info, WLB_A_ORIGIN);
@@ -176,6 +241,9 @@ struct wlb_sg *wlb_sg_build(struct genl_info *info, struct wlb_sg *old)
 	sg = kvzalloc(struct_size(sg, origin, n), GFP_KERNEL_ACCOUNT);
 	if (!sg)
 		return ERR_PTR(-ENOMEM);
+	err = wlb_sg_settings(sg, info);
+	if (err)
+		goto err_free;
 	wlb_for_each_attr(attr, info, WLB_A_ORIGIN, rem) {
 		err = wlb_origin_parse(sg, attr, info->extack);
 		if (err)
@@ -207,8 +275,19 @@ void wlb_sg_free(struct wlb_sg *sg)
 			kfree(list);
 		kfree(o->configured);
 	}
+	wlb_limits_free(sg->limits);
 	wlb_index_free(&sg->index);
 	kvfree(sg);
+}
+
+int wlb_sg_put(struct sk_buff *msg, const struct wlb_sg *sg)
+{
+	struct nlattr *nest = nla_nest_start(msg, WLB_A_SERVER_GATEWAY);
+
+	if (!nest || nla_put_u32(msg, WLB_SG_A_RATE, sg->rate))
+		return -EMSGSIZE;
+	nla_nest_end(msg, nest);
+	return 0;
 }
 
 int wlb_origin_put(struct sk_buff *msg, const struct wlb_origin *origin)
@@ -224,7 +303,12 @@ int wlb_origin_put(struct sk_buff *msg, const struct wlb_origin *origin)
 	    nla_put_u32(msg, WLB_ORIGIN_A_MAX_HOLD, origin->max_hold_us) ||
 	    (origin->has_source &&
 	     wlb_put_addr(msg, WLB_ORIGIN_A_SOURCE, &origin->source, v6)) ||
-	    (origin->strip && nla_put_flag(msg, WLB_ORIGIN_A_STRIP)))
+	    (origin->strip && nla_put_flag(msg, WLB_ORIGIN_A_STRIP)) ||
+	    nla_put_u8(msg, WLB_ORIGIN_A_FAN_OUT, origin->fan_out) ||
+	    nla_put_u8(msg, WLB_ORIGIN_A_PICK, origin->pick) ||
+	    nla_put_u32(msg, WLB_ORIGIN_A_RATE, origin->rate) ||
+	    nla_put_u32(msg, WLB_ORIGIN_A_PREFIX_RATE, origin->prefix_rate) ||
+	    nla_put_u32(msg, WLB_ORIGIN_A_COOKIE, origin->cookie))
 		return -EMSGSIZE;
 	for (i = 0; i < origin->configured->n; i++)
 		if (wlb_put_replica(msg, WLB_ORIGIN_A_REPLICA,

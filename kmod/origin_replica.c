@@ -98,16 +98,36 @@ static int wlb_replica_parse(struct wlb_replicas *list,
 	return wlb_nla_delay(tb[WLB_REPLICA_A_DELAY], &r->delay_us, extack);
 }
 
-/* All answers leave as if everybody were as far as the farthest. */
+static void wlb_replicas_order(struct wlb_replicas *list,
+			       const struct wlb_origin *o)
+{
+	unsigned int i, j;
+
+	for (i = 0; i < list->n; i++) {
+		for (j = i; j && list->replica[i].delay_us <
+		     list->replica[list->order[j - 1]].delay_us; j--)
+			list->order[j] = list->order[j - 1];
+		list->order[j] = i;
+	}
+	list->pool = list->n;
+	if (o->pick == WLB_PICK_NEAREST)
+		list->pool = min_t(unsigned int, list->n, o->fan_out);
+}
+
+/*
+ * Whom SYNs are cloned to. All answers leave as if everybody of those were as far as
+ * the farthest.
+ */
 static void wlb_replicas_hold(struct wlb_replicas *list,
 			      const struct wlb_origin *o)
 {
 	unsigned int i;
 
+	wlb_replicas_order(list, o);
 	if (o->race != WLB_RACE_EQUAL)
 		return;
-	for (i = 0; i < list->n; i++)
-		list->hold_us = max(list->hold_us, list->replica[i].delay_us);
+	if (list->pool)
+		list->hold_us = list->replica[list->order[list->pool - 1]].delay_us;
 	list->hold_us = min(list->hold_us, o->max_hold_us);
 	for (i = 0; i < list->n; i++)
 		list->replica[i].hold_us = list->hold_us -

@@ -162,10 +162,10 @@ static int wlb_pkt_insert(struct sk_buff *skb, const struct wlb_pkt *p,
 int wlb_pkt_insert_tag(struct sk_buff *skb, const struct wlb_pkt *p,
 		       const struct wlb_tag *tag)
 {
-	u8 option[WLB_TAG_LEN];
+	u8 option[WLB_TAG_LEN_LONG];
 
 	wlb_tag_write(option, wlb_exid, tag);
-	return wlb_pkt_insert(skb, p, option, sizeof(option));
+	return wlb_pkt_insert(skb, p, option, wlb_tag_len(tag));
 }
 
 int wlb_pkt_insert_label(struct sk_buff *skb, const struct wlb_pkt *p,

@@ -67,7 +67,7 @@ REDIRECT = lab_files("test_redirect", "test_routerd")
 # Hosts of caches; the second file has a net of two routers and three proxies.
 CACHES = lab_files("test_cache", "test_cached", "test_process", "test_processd")
 # Mean nothing by any other clock.
-RATE = lab_files("test_rate")
+RATE = lab_files("test_rate", "test_permit")
 REGISTRY = lab_files("test_registry")
 SMP = lab_files("test_smp")
 DEBUG = "tests/lab/debug"

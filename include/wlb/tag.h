@@ -7,8 +7,8 @@
  *   0: 253   1: 8   2-3: ExID   4: version << 4 | state   5: offers
  *   6-7: nonce of the race, 0 in state 0
  *
- * All in network order. A long form of 16 bytes carries 8 more bytes of
- * authentication; its first 8 bytes are the same but for the length.
+ * All in network order. A long form of 16 bytes carries a cookie of 8 more bytes, never
+ * all zero (see kmod/cookie.h); its first 8 bytes are the same but for the length.
  */
 #ifndef WLB_TAG_H
 #define WLB_TAG_H
@@ -48,6 +48,7 @@ struct wlb_tag {
 	u8 state;		/* enum wlb_tag_state */
 	u8 offers;		/* WLB_OFFER_* */
 	u16 nonce;		/* host order */
+	u64 cookie;		/* host order; 0: the short form */
 };
 
 /* What an option list holds, as far as it concerns us. */
@@ -73,15 +74,40 @@ static inline void wlb_put_be16(u8 *p, u16 v)
 	p[1] = v & 0xff;
 }
 
-/* Writes the short form, WLB_TAG_LEN bytes, to @p. */
+static inline u64 wlb_get_be64(const u8 *p)
+{
+	u64 v = 0;
+	int i;
+
+	for (i = 0; i < 8; i++)
+		v = v << 8 | p[i];
+	return v;
+}
+
+static inline void wlb_put_be64(u8 *p, u64 v)
+{
+	int i;
+
+	for (i = 7; i >= 0; i--, v >>= 8)
+		p[i] = v & 0xff;
+}
+
+static inline unsigned int wlb_tag_len(const struct wlb_tag *tag)
+{
+	return tag->cookie ? WLB_TAG_LEN_LONG : WLB_TAG_LEN;
+}
+
+/* Writes wlb_tag_len() bytes to @p. */
 static inline void wlb_tag_write(u8 *p, u16 exid, const struct wlb_tag *tag)
 {
 	p[0] = WLB_TCPOPT_EXP1;
-	p[1] = WLB_TAG_LEN;
+	p[1] = (u8)wlb_tag_len(tag);
 	wlb_put_be16(p + 2, exid);
 	p[4] = WLB_TAG_VERSION << 4 | (tag->state & 0xf);
 	p[5] = tag->offers;
 	wlb_put_be16(p + 6, tag->nonce);
+	if (tag->cookie)
+		wlb_put_be64(p + 8, tag->cookie);
 }
 
 /*
@@ -115,7 +141,7 @@ static inline bool wlb_opt_is_tag(const u8 *opt, int len, u16 exid)
 
 /*
  * Walks the @len (0..40) bytes of TCP options at @opt. Of several tags the
- * first gives offers and nonce, the most restrictive one the state: one that
+ * first gives offers, nonce and cookie, the most restrictive one the state: one that
  * forbids the race forbids it, an unknown state counts as not permitted. A tag
  * of another version counts as absent.
  */
@@ -138,6 +164,8 @@ static inline void wlb_opts_scan(const u8 *opt, unsigned int len, u16 exid,
 				o->tag.state = state;
 				o->tag.offers = p[5];
 				o->tag.nonce = wlb_get_be16(p + 6);
+				if (n == WLB_TAG_LEN_LONG)
+					o->tag.cookie = wlb_get_be64(p + 8);
 				o->tag_off = (u8)off;
 				o->tag_len = (u8)n;
 			} else if (state < o->tag.state) {
@@ -175,20 +203,26 @@ static inline u8 *wlb_opts_mss(u8 *opt, unsigned int len)
 
 /*
  * Rewrites the tags of a well-formed option list in place: the first becomes
- * the short form of @tag (all of them NOPs if @tag is NULL), whatever is left
- * of it and every further one becomes NOPs. The list keeps its length.
+ * @tag (all of them NOPs if @tag is NULL), without its cookie if it has no room for
+ * one; whatever is left of it and every further one becomes NOPs. The list keeps its
+ * length.
  */
 static inline void wlb_opts_rewrite(u8 *opt, unsigned int len, u16 exid,
 				    const struct wlb_tag *tag)
 {
 	unsigned int off = 0;
+	struct wlb_tag fit;
 	int n;
 
 	while ((n = wlb_opt_len(opt + off, len - off)) > 0) {
 		if (wlb_opt_is_tag(opt + off, n, exid)) {
 			memset(opt + off, WLB_TCPOPT_NOP, (size_t)n);
-			if (tag)
-				wlb_tag_write(opt + off, exid, tag);
+			if (tag) {
+				fit = *tag;
+				if (n < WLB_TAG_LEN_LONG)
+					fit.cookie = 0;
+				wlb_tag_write(opt + off, exid, &fit);
+			}
 			tag = NULL;
 		}
 		off += (unsigned int)n;

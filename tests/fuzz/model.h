@@ -57,28 +57,40 @@ static inline bool model_is_tag(const uint8_t *option, unsigned len)
 	       model_be16(option + 2) == MODEL_EXID && option[4] / 16 == 1;
 }
 
-static inline void model_tag(uint8_t *option, unsigned state, unsigned offers, unsigned nonce)
+/* Of 16 bytes, or without @cookie of 8. */
+static inline void model_tag(uint8_t *option, unsigned state, unsigned offers, unsigned nonce,
+			     uint64_t cookie)
 {
+	unsigned i;
+
 	option[0] = 253;
-	option[1] = 8;
+	option[1] = cookie ? 16 : 8;
+	for (i = 0; cookie && i < 8; i++)
+		option[8 + i] = (uint8_t)(cookie >> (56 - 8 * i));
 	model_put16(option + 2, MODEL_EXID);
 	option[4] = (uint8_t)(16 + state % 16);
 	option[5] = (uint8_t)offers;
 	model_put16(option + 6, nonce);
 }
 
-/* The first tag becomes the 8 bytes at @tag (0: none), all others NOPs. */
+/*
+ * The first tag becomes the one at @tag (0: none), in a place of 8 bytes without its cookie;
+ * all others NOPs.
+ */
 static inline void model_rewrite(uint8_t *list, unsigned len, const uint8_t *tag)
 {
 	struct model_options o;
-	unsigned i, j;
+	unsigned i, j, size;
 
 	model_cut(list, len, &o);
 	for (i = 0; i < o.n; i++) {
 		if (!model_is_tag(list + o.at[i], o.len[i]))
 			continue;
+		size = !tag ? 0 : tag[1] > o.len[i] ? 8 : tag[1];
 		for (j = 0; j < o.len[i]; j++)
-			list[o.at[i] + j] = tag && j < 8 ? tag[j] : 1;
+			list[o.at[i] + j] = j < size ? tag[j] : 1;
+		if (tag)
+			list[o.at[i] + 1] = (uint8_t)size;
 		tag = 0;
 	}
 }

@@ -80,37 +80,38 @@ static void insert(struct run *r, const struct wlb_tag *tag)
 {
 	struct model_packet want = r->now, before = r->now;
 	u8 *option = want.byte + want.tcp + 20;
+	unsigned int size = tag->cookie ? 16 : 8;
 
-	memmove(option + 8, option, want.len - want.tcp - 20);
-	model_tag(option, tag->state, tag->offers, tag->nonce);
-	option[-8] += 2 << 4;
-	want.len += 8;
-	want.tcp_len += 8;
+	memmove(option + size, option, want.len - want.tcp - 20);
+	model_tag(option, tag->state, tag->offers, tag->nonce, tag->cookie);
+	option[-8] += size / 4 << 4;
+	want.len += size;
+	want.tcp_len += size;
 	if (want.v6)
-		model_put16(want.byte + 4, model_be16(want.byte + 4) + 8);
+		model_put16(want.byte + 4, model_be16(want.byte + 4) + size);
 	else
-		model_put16(want.byte + 2, model_be16(want.byte + 2) + 8);
+		model_put16(want.byte + 2, model_be16(want.byte + 2) + size);
 	TRY(r, wlb_pkt_insert_tag(r->skb, &r->p, tag));
 	CHECK(ip_hdr(r->skb) == (void *)r->skb->data);
 	CHECK(r->skb->transport_header == skb_headroom(r->skb) + r->p.off);
 	take_change(r, &want);
 
-	/* taken out again, all is as before, but for eight NOPs where it was */
+	/* taken out again, all is as before, but for NOPs where it was */
 	want = r->now;
-	memset(want.byte + want.tcp + 20, 1, 8);
+	memset(want.byte + want.tcp + 20, 1, size);
 	TRY(r, wlb_pkt_retag(r->skb, &r->p, NULL));
 	take_change(r, &want);
-	CHECK(!memcmp(r->now.byte + r->now.tcp + 28, before.byte + before.tcp + 20,
+	CHECK(!memcmp(r->now.byte + r->now.tcp + 20 + size, before.byte + before.tcp + 20,
 		      before.len - before.tcp - 20));
 }
 
 static void retag(struct run *r, const struct wlb_tag *tag)
 {
 	struct model_packet want = r->now;
-	u8 option[8];
+	u8 option[16];
 
 	if (tag)
-		model_tag(option, tag->state, tag->offers, tag->nonce);
+		model_tag(option, tag->state, tag->offers, tag->nonce, tag->cookie);
 	model_rewrite(want.byte + want.tcp + 20, model_hlen(&want) - 20, tag ? option : NULL);
 	TRY(r, wlb_pkt_retag(r->skb, &r->p, tag));
 	take_change(r, &want);
@@ -140,7 +141,8 @@ static void set_addr(struct run *r, bool source, const u8 *to)
 static void op(struct run *r, const struct control *c, u8 op)
 {
 	const struct wlb_tag tag = { .state = c->tag[0] % 16, .offers = c->tag[1],
-				     .nonce = model_be16(c->tag + 2) };
+				     .nonce = model_be16(c->tag + 2),
+				     .cookie = c->tag[0] & 16 ? 0x8000000000000001 + c->tag[1] : 0 };
 	u8 buf[WLB_TCP_HDR_MAX - WLB_TCP_HDR_LEN];
 	struct wlb_opts opts;
 
@@ -156,8 +158,8 @@ static void op(struct run *r, const struct control *c, u8 op)
 		return;
 	if (op % 8 == 3 || op % 8 == 4)
 		retag(r, op % 2 ? &tag : NULL);
-	else if (op % 8 > 4 && !opts.tags && wlb_pkt_hlen(&r->p) + WLB_TAG_LEN <= WLB_TCP_HDR_MAX &&
-		 !r->skb->gso && r->now.len + 8 <= MODEL_MAX)
+	else if (op % 8 > 4 && !opts.tags && wlb_pkt_hlen(&r->p) + wlb_tag_len(&tag) <= WLB_TCP_HDR_MAX &&
+		 !r->skb->gso && r->now.len + wlb_tag_len(&tag) <= MODEL_MAX)
 		insert(r, &tag);
 }
 

@@ -502,3 +502,45 @@ def test_conservation(net, all_ghosts):
     assert sum(f["state"] == "racing" for f in flows) == len(unanswered)
     assert {f["client_port"] for f in flows if f["winner"] is None} == {
         race.sport for race in unanswered}
+
+
+# The last one: from here on tags to that server are long.
+def test_cookie(ghosts):
+    """S2: the cookie of an answer of the server's that is this race's is kept, won or lost, and
+    shown to that server from then on, where a SYN has room for it; no other is."""
+    def gift(race, cookie, nonce=0):
+        return LINUX + struct.pack("!BBHBBHQ", 253, 16, packets.EXID, 0x10 | ANSWER, 0,
+                                   race.nonce ^ nonce, cookie)
+
+    def tag_of(**kwargs):
+        sport = next(ports)
+        (tagged,) = ghosts.out(ghosts.syn(sport, 5, **kwargs))
+        assert tagged.sound()
+        (option,) = tagged.tags()
+        assert tagged.options == option + kwargs.get("options", LINUX)
+        assert option[4:6] == bytes([0x10 | PERMITTED, packets.OFFERS])
+        return option
+
+    ports = iter(range(13000, 14000))
+    counted = Counted(ghosts.ctl)
+    race = ghosts.race()
+    race.answer(ghosts.server, options=gift(race, 2), ack=race.isn + 2)
+    race.answer(ghosts.stranger, options=gift(race, 3))
+    other = ghosts.race()
+    (synack,) = other.answer(ghosts.server, options=gift(other, 1, nonce=1))
+    assert synack.options == LINUX + NOP * 16
+    assert len(tag_of()) == 8 and "cookie_kept" not in counted.grown()
+    # the client never sees it
+    (synack,) = race.answer(ghosts.server, options=gift(race, 0xc00c1e))
+    assert synack.options == LINUX + NOP * 16 and synack.sound()
+    assert counted.grown()["cookie_kept"] == 1
+    assert tag_of()[8:] == struct.pack("!Q", 0xc00c1e)
+    assert tag_of(options=LINUX + NOP * 4)[8:] == struct.pack("!Q", 0xc00c1e)
+    # a replica's is none, the server's is even when it comes late
+    race = ghosts.race()
+    race.answer(ghosts.replica[1], options=gift(race, 4))
+    assert tag_of(options=LINUX)[8:] == struct.pack("!Q", 0xc00c1e)
+    race.loses(ghosts.server, options=gift(race, 0xbea7))
+    assert tag_of()[8:] == struct.pack("!Q", 0xbea7)
+    assert len(tag_of(options=LINUX + NOP * 8)) == 8     # no room
+    assert counted.grown()["cookie_kept"] == 2

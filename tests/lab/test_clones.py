@@ -11,16 +11,14 @@ from scapy.layers.inet import IP, TCP
 from scapy.layers.inet6 import IPv6
 
 from wlblab import web
-from wlblab.clones import (ACK, EXID, FIN, MSS, NOT_PERMITTED, OFFER_CLONED, OFFER_GRE, OFFER_NAT,
-                           PERMITTED, RST, SYN, Delta, Tap, Wire, checksums_right, ip, lab,
-                           segment, tag)
+from wlblab.clones import (ACK, CLIENT, EXID, FIN, MSS, NOT_PERMITTED, OFFER_CLONED, OFFER_GRE,
+                           OFFER_NAT, PERMITTED, REPLICAS, RST, SYN, Bench, Delta,
+                           checksums_right, ip, lab, tag)
 from wlblab.host import wait_until
 from wlblab.wlb import table
 
 BOTH = pytest.mark.parametrize("family", [4, 6])
-CLIENT = {4: "10.1.9.9", 6: "2001:db8:1:9::9"}
 OFFERS = OFFER_NAT | OFFER_GRE
-REPLICAS = ["r1", "r2", "r3"]
 
 
 @pytest.fixture(scope="module")
@@ -29,50 +27,6 @@ def net():
         for route in ("10.1.9.0/24", "2001:db8:1:9::/64"):
             t0["core"].run("ip", "route", "add", "blackhole", route)
         yield t0
-
-
-class Bench:
-    """A gateway between a wire on which SYNs come, a tap where clones leave, and the
-    servers behind it."""
-
-    def __init__(self, net):
-        self.net = net
-        self.wire = Wire(net, "core", "sg")
-        self.wan = Tap(net["sg"], "wan0")
-        self.server = {s: Tap(net[s], "lan0") for s in net.servers}
-        self.delta = Delta(net.wlb("sg"))
-
-    def close(self):
-        for part in (self.wire, self.wan, *self.server.values()):
-            part.__exit__()
-
-    def origins(self, family, *origins, host="sg"):
-        """Each origin has the server s, port 80 and all replicas unless it says so."""
-        text = ""
-        for i, keys in enumerate(origins or [{}]):
-            text += table("server-gateway.origin", array=True, **{
-                "name": f"o{i}", "server": self.net.address["s", family], "ports": [80],
-                "replicas": [{"address": self.net.address[r, family]} for r in REPLICAS], **keys})
-        self.net.wlb(host).apply(text)
-        self.delta.reset()
-
-    _last = 30000
-
-    def syn(self, family, to="s", options=None, **kwargs):
-        """(port, bytes) of a SYN from a port that nobody used."""
-        Bench._last += 1
-        options = MSS + tag() if options is None else options
-        return Bench._last, segment(CLIENT[family], self.net.address[to, family], Bench._last,
-                                    options=options, **kwargs)
-
-    def arrived(self, sport, at="s"):
-        """The SYN as the server got it. Clones leave before it does, so that after this
-        there is no need to wait for them."""
-        return self.server[at].wait(lambda p: not p.out and p.is_tcp and p.sport == sport)[0]
-
-    def clones(self, sport):
-        return self.wan.seen(lambda p: p.out and p.proto in (4, 41, 47) and
-                             p.inner.is_tcp and p.inner.sport == sport)
 
 
 @pytest.fixture

@@ -181,6 +181,13 @@ REFUSALS = {
                          (ORIGIN, 6, 3)),
     "a source of the other family": ([ALL, origin(source=address(7, "2001:db8::1"))], "family",
                                      (ORIGIN, 7)),
+    "a fan-out of no replica": ([ALL, origin(fan=u8(9, 0))], "1 to 32", (ORIGIN, 9)),
+    "a fan-out of 33": ([ALL, origin(fan=u8(9, 33))], "1 to 32", (ORIGIN, 9)),
+    "an unknown pick": ([ALL, origin(pick=u8(10, 2))], "nearest or random", (ORIGIN, 10)),
+    "cookies for too long": ([ALL, origin(cookie=attr(13, 24 * 24 * 3600 + 1))], "2073600",
+                             (ORIGIN, 13)),
+    "settings of a role not named too": ([attr(ROLES, ROLE_REPLICA), attr(28, [attr(1, 1)])],
+                                         "role", (28,)),
     "two origins of one name": ([ALL, origin(), origin(ports=u16s(3, 81))], "twice",
                                 (ORIGIN, 1)),
     "a server and port in two origins": ([ALL, origin(), origin(name=attr(1, "b"))],
@@ -348,11 +355,14 @@ def test_objects(net):
         refused("replicas", "service", "add", "b", "--ports", "81", status=2)
         ctl.run("origin", "add", "www", "--server", "203.0.113.10,203.0.113.11", "--ports", "80",
                 "--race", "equal", "--max-hold", "50ms", "--source", "203.0.113.1", "--strip-tag",
-                "--replica", "198.51.100.2,via=ipip,delay=55ms")
+                "--replica", "198.51.100.2,via=ipip,delay=55ms", "--clones-per-second", "7",
+                "--cookie", "1m")
         assert ctl.json("origin", "list") == [{
             "name": "www", "server": ["203.0.113.10", "203.0.113.11"], "ports": [80],
             "race": "equal", "max_hold_us": 50000, "source": "203.0.113.1", "strip_tag": True,
-            "replicas": [{"address": "198.51.100.2", "via": "ipip", "delay_us": 55000}]}]
+            "replicas": [{"address": "198.51.100.2", "via": "ipip", "delay_us": 55000}],
+            "fan_out": 32, "pick": "nearest", "clones_per_second": 7, "clones_per_prefix": 0,
+            "cookie_s": 60}]
         refused("203.0.113.10", "origin", "add", "b", "--server", "203.0.113.10", "--ports", "80")
         refused("198.51.100.2", "origin", "add", "b", "--server", "198.51.100.2", "--ports", "80",
                 "--replica", "198.51.100.2")

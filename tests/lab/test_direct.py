@@ -4,7 +4,6 @@ clones SYNs to them itself, and the server's gateway does not. Delays as T0 has 
 trips of 12, 42 and 72 ms to r1, r2 and r3, 102 ms to the server."""
 
 import contextlib
-import socket
 import subprocess
 import time
 
@@ -98,20 +97,7 @@ def balance(net):
 
 
 def connect(net, family, client="c1", port=80):
-    """(who served a page, ms until the handshake was done)"""
-    to = net.address["s", family]
-    with net[client].entered():
-        sock = socket.socket(socket.AF_INET6 if family == 6 else socket.AF_INET)
-    with sock:
-        sock.settimeout(20)
-        began = time.monotonic()
-        sock.connect((to, port))
-        took = time.monotonic() - began
-        sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
-        data = b""
-        while more := sock.recv(4096):
-            data += more
-    return data.partition(b"\r\n\r\n")[2].decode().strip(), took * 1000
+    return web.connect(net[client], net.address["s", family], port)
 
 
 def learn(net, family):

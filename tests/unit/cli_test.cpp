@@ -13,38 +13,16 @@
 #include "wlb/toml_reader.h"
 #include "wlb/toml_writer.h"
 #include "wlb/validate.h"
-#include "wlbctl/command.h"
+#include "wlbctl_runner.h"
 
 using namespace wlb;
 using test::address;
 
 namespace {
 
-struct Outcome {
-    int status;
-    std::string out;
-    std::string err;
-    std::string netns;
-};
+using test::wlbctl;
 
-Outcome wlbctl(test::FakeState &state, const std::string &line, const cli::Ask &ask = {})
-{
-    std::ostringstream out;
-    std::ostringstream err;
-    std::string netns;
-    cli::Context context{out, err,
-                         [&](const std::string &name) -> Result<std::unique_ptr<Kernel>> {
-                             netns = name;
-                             return std::unique_ptr<Kernel>(
-                                 std::make_unique<test::FakeKernel>(state));
-                         },
-                         false, ""};
-    context.ask = ask;
-    const int status = cli::run(context, line.empty() ? cli::Args{} : split(line, ' '));
-    return {status, out.str(), err.str(), netns};
-}
-
-Outcome wlbctl(const std::string &line)
+test::Outcome wlbctl(const std::string &line)
 {
     test::FakeState state;
     auto outcome = wlbctl(state, line);
@@ -265,7 +243,8 @@ TEST_CASE("origins are added, listed and deleted", "[cli]")
           R"("max_hold_us":100000,"replicas":[)"
           R"({"address":"198.51.100.7","via":"gre","delay_us":55000},)"
           R"({"address":"198.51.100.8","via":"ipip","delay_us":0}],)"
-          R"("source":"203.0.113.1","strip_tag":true}])"
+          R"("source":"203.0.113.1","strip_tag":true,"fan_out":32,"pick":"nearest",)"
+          R"("clones_per_second":0,"clones_per_prefix":0,"cookie_s":0}])"
           "\n");
     CHECK(wlbctl(state, "origin list").out.substr(0, 11) == "origin www ");
     CHECK(wlbctl(state, "origin del www").status == 0);
@@ -325,6 +304,9 @@ TEST_CASE("what is not valid is not added", "[cli]")
         {"service add b --ports 81 --replicas 10.0.0.1/8", "bits set past its length"},
         {"service add b --ports 81 --replicas any --fan-out 9", "fan-out is 9, must be 1..8"},
         {"origin add w --server 10.0.0.1,::1 --ports 80", "must be IPv4"},
+        {"origin add w --server 10.0.0.1 --ports 80 --fan-out 33", "fan-out is 33, must be 1..32"},
+        {"origin add w --server 10.0.0.1 --ports 80 --clones-per-prefix -1",
+         "clones-per-prefix is -1, must be 0..4294967295"},
         {"origin add w --server 10.0.0.1 --ports 80 --replica 10.0.0.1", "is a server"},
         {"origin add w --server 10.0.0.1 --ports 80 --max-hold 2s", "max-hold is 2s"},
         {"replica add w --server 10.0.0.1 --ports 80 --local ::1 --from ::/0", "must be IPv4"},

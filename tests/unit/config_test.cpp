@@ -109,6 +109,11 @@ TEST_CASE("wrong types are refused", "[config]")
         {gateway("timeouts = { racing = true }"), "2:23: .*whole number of seconds"},
         {origin("max-hold = 1.5"), "2:12: .*whole number of milliseconds"},
         {origin("strip-tag = 1"), "2:13: .*must be true or false"},
+        {origin("fan-out = 0"), "2:11: .*fan-out is 0, must be 1..32"},
+        {origin("pick = 'farthest'"), "2:8: .*must be \"nearest\" or \"random\""},
+        {origin("clones-per-second = -1"), "2:21: .*clones-per-second is -1, must be 0.."},
+        {origin("clones-per-prefix = 4294967296"), "2:21: .*clones-per-prefix is 4294967296"},
+        {origin("cookie = '25d'"), "2:10: "},
         {origin("race = 1"), "2:8: .*must be a string"},
         {origin("replicas = '198.51.100.7'"), "2:12: .*must be a list of tables"},
         {origin("replicas = ['198.51.100.7']"), "2:13: .*must be a table as in"},
@@ -147,6 +152,7 @@ TEST_CASE("missing keys are refused", "[config]")
                     "local = '2001:db8::1'\nclones-from = ['::/0']\n"),
          "1:1: .*name must be 1..31 characters"},
         {"[client-gateway]\nmax-flows = 2048\n", "1:1: .*settings without a service"},
+        {"[server-gateway]\nclones-per-second = 1\n", "1:1: .*settings without an origin"},
     });
 }
 
@@ -537,7 +543,7 @@ TEST_CASE("the manual has every key with its default", "[config][docs]")
         INFO((*i)[1]);
         CHECK(manual.find(".It Ic " + (*i)[1].str()) != std::string::npos);
     }
-    CHECK(keys == 107);
+    CHECK(keys == 113);
     for (const auto *part :
          {"131072", "4096", "70s", "7440s", "60s", "10s", "600s", "30s", "200ms"}) {
         INFO(part);

@@ -122,7 +122,7 @@ struct Packet {
 Packet random_packet(Random &random, bool v6)
 {
     Packet packet;
-    const size_t options = random.below(9) * 4; // with a tag no more than 40
+    const size_t options = random.below(7) * 4; // with a long tag no more than 40
     packet.addresses = random.bytes(v6 ? 32 : 8);
     packet.tcp = random.bytes(WLB_TCP_HDR_LEN + options + random.below(64));
     packet.tcp[tcp_doff] = static_cast<u8>((WLB_TCP_HDR_LEN + options) / 4 << 4);
@@ -134,7 +134,8 @@ wlb_tag random_tag(Random &random)
 {
     return {.state = WLB_TAG_PERMITTED,
             .offers = static_cast<u8>(random.below(256)),
-            .nonce = random.word()};
+            .nonce = random.word(),
+            .cookie = u64{random.below(2)} << random.below(64)};
 }
 
 struct Deltas {
@@ -147,14 +148,15 @@ Deltas put_tag(Packet &packet, const wlb_tag &tag)
 {
     const u16 length = htons(static_cast<u16>(packet.tcp.size()));
     const u16 doff = word_at(packet.tcp, tcp_doff);
-    u8 option[WLB_TAG_LEN];
+    const unsigned len = wlb_tag_len(&tag);
+    u8 option[WLB_TAG_LEN_LONG];
 
     wlb_tag_write(option, exid, &tag);
-    packet.tcp.insert(packet.tcp.begin() + WLB_TCP_HDR_LEN, option, option + WLB_TAG_LEN);
-    packet.tcp[tcp_doff] += WLB_TAG_LEN / 4 << 4;
+    packet.tcp.insert(packet.tcp.begin() + WLB_TCP_HDR_LEN, option, option + len);
+    packet.tcp[tcp_doff] += len / 4 << 4;
     return {wlb_csum_delta16(length, htons(static_cast<u16>(packet.tcp.size()))),
             wlb_csum_fold(u64{wlb_csum_delta16(doff, word_at(packet.tcp, tcp_doff))} +
-                          wlb_csum_bytes(option, WLB_TAG_LEN))};
+                          wlb_csum_bytes(option, len))};
 }
 
 Deltas take_tag(Packet &packet)
@@ -162,13 +164,14 @@ Deltas take_tag(Packet &packet)
     const u16 length = htons(static_cast<u16>(packet.tcp.size()));
     const u16 doff = word_at(packet.tcp, tcp_doff);
     const auto begin = packet.tcp.begin() + WLB_TCP_HDR_LEN;
-    const Bytes option(begin, begin + WLB_TAG_LEN), nothing(WLB_TAG_LEN);
+    const unsigned len = begin[1];
+    const Bytes option(begin, begin + len), nothing(len);
 
-    packet.tcp.erase(begin, begin + WLB_TAG_LEN);
-    packet.tcp[tcp_doff] -= WLB_TAG_LEN / 4 << 4;
+    packet.tcp.erase(begin, begin + len);
+    packet.tcp[tcp_doff] -= len / 4 << 4;
     return {wlb_csum_delta16(length, htons(static_cast<u16>(packet.tcp.size()))),
             wlb_csum_delta_add(wlb_csum_delta16(doff, word_at(packet.tcp, tcp_doff)),
-                               wlb_csum_delta(option.data(), nothing.data(), WLB_TAG_LEN))};
+                               wlb_csum_delta(option.data(), nothing.data(), len))};
 }
 
 } // namespace

@@ -51,6 +51,18 @@ TEST_CASE("every field shows", "[diff]")
           Lines{"~ origin www: source 203.0.113.1 -> auto"});
     CHECK(changed([](Config &c) { c.origins[0].strip_tag = false; }) ==
           Lines{"~ origin www: strip-tag true -> false"});
+    CHECK(changed([](Config &c) {
+              c.origins[0].fan_out = 32;
+              c.origins[0].pick = Pick::nearest;
+              c.origins[0].clones_per_second = 0;
+              c.origins[0].clones_per_prefix = 0;
+              c.origins[0].cookie = seconds(3600);
+          }) == Lines{"~ origin www: fan-out 1 -> 32", "~ origin www: pick random -> nearest",
+                      "~ origin www: clones-per-second 4294967295 -> 0",
+                      "~ origin www: clones-per-prefix 20 -> 0",
+                      "~ origin www: cookie 7s -> 3600s"});
+    CHECK(changed([](Config &c) { c.server_gateway.clones_per_second = 31; }) ==
+          Lines{"~ server-gateway: clones-per-second 30 -> 31"});
     CHECK(changed([](Config &c) { c.origins[0].replicas[1].delay = microseconds(2); }) ==
           Lines{"~ origin www: replicas -198.51.100.8,via=gre,delay=1us "
                 "+198.51.100.8,via=gre,delay=2us"});
@@ -122,7 +134,8 @@ TEST_CASE("objects as one line", "[diff]")
     CHECK(describe("origin", "www", fields_of(config.origins[0])) ==
           "origin www server 203.0.113.10,203.0.113.11 ports 80,65535 race equal max-hold 123456us "
           "replicas 198.51.100.7,via=ipip,delay=55ms 198.51.100.8,via=gre,delay=1us source "
-          "203.0.113.1 strip-tag true");
+          "203.0.113.1 strip-tag true fan-out 1 pick random clones-per-second 4294967295 "
+          "clones-per-prefix 20 cookie 7s");
     CHECK(
         describe("replica", "six", fields_of(config.served[1])) ==
         "replica six server 2001:db8::10,2001:db8::11 ports 443 local 2001:db8:7::1 return tunnel "

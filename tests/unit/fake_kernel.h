@@ -67,8 +67,10 @@ public:
         state_.written_roles = roles;
         if ((roles & WLB_ROLE_CLIENT_GATEWAY) != 0)
             state_.running.config.client_gateway = config.client_gateway;
-        if ((roles & WLB_ROLE_SERVER_GATEWAY) != 0)
+        if ((roles & WLB_ROLE_SERVER_GATEWAY) != 0) {
+            state_.running.config.server_gateway = config.server_gateway;
             state_.running.config.origins = config.origins;
+        }
         if ((roles & WLB_ROLE_REPLICA) != 0)
             state_.running.config.served = config.served;
         return Done{};

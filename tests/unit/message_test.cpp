@@ -120,6 +120,7 @@ TEST_CASE("only the roles that are named go in", "[message]")
         return running.config;
     };
     auto wanted = test::sample();
+    wanted.server_gateway = ServerGateway{};
     wanted.origins.clear();
     wanted.served.clear();
     CHECK(only(WLB_ROLE_CLIENT_GATEWAY) == wanted);
@@ -129,6 +130,7 @@ TEST_CASE("only the roles that are named go in", "[message]")
     CHECK(only(WLB_ROLE_SERVER_GATEWAY) == wanted);
     wanted = test::sample();
     wanted.client_gateway = ClientGateway{};
+    wanted.server_gateway = ServerGateway{};
     wanted.origins.clear();
     CHECK(only(WLB_ROLE_REPLICA) == wanted);
 }
@@ -172,6 +174,13 @@ TEST_CASE("byte order and units on the wire", "[message]")
     CHECK(nla_len(inner(six, WLB_ORIGIN_A_SERVER)) == 16);
     CHECK(inner(six, WLB_ORIGIN_A_SOURCE) == nullptr);
     CHECK(inner(six, WLB_ORIGIN_A_STRIP) == nullptr);
+    CHECK(nla_get_u8(inner(origin, WLB_ORIGIN_A_FAN_OUT)) == 1);
+    CHECK(nla_get_u8(inner(origin, WLB_ORIGIN_A_PICK)) == WLB_PICK_RANDOM);
+    CHECK(nla_get_u32(inner(origin, WLB_ORIGIN_A_RATE)) == 4294967295);
+    CHECK(nla_get_u32(inner(origin, WLB_ORIGIN_A_PREFIX_RATE)) == 20);
+    CHECK(nla_get_u32(inner(origin, WLB_ORIGIN_A_COOKIE)) == 7);
+    CHECK(nla_get_u32(inner(attribute(header(*message), WLB_A_SERVER_GATEWAY, 0), WLB_SG_A_RATE)) ==
+          30);
     const auto *const gateway = attribute(header(*message), WLB_A_CLIENT_GATEWAY, 0);
     CHECK(nla_get_u32(inner(gateway, WLB_CG_A_T_ESTABLISHED)) == 3);
     const auto *const web = attribute(header(*message), WLB_A_SERVICE, 0);

@@ -63,10 +63,16 @@ inline Config sample()
                     {address("198.51.100.8"), Via::gre, microseconds(1)}};
     www.source = address("203.0.113.1");
     www.strip_tag = true;
+    www.fan_out = 1;
+    www.pick = Pick::random;
+    www.clones_per_second = 4294967295;
+    www.clones_per_prefix = 20;
+    www.cookie = seconds(7);
     Origin six;
     six.name = "six";
     six.servers = {address("2001:db8::10")};
     six.ports = {80};
+    config.server_gateway.clones_per_second = 30;
     config.origins = {www, six};
     config.served = {{"www",
                       {address("203.0.113.10")},

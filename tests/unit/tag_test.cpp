@@ -95,8 +95,9 @@ Bytes with(Bytes bytes, size_t offset, u8 value)
 
 Bytes written(const wlb_tag &tag, u16 id = exid)
 {
-    Bytes bytes(WLB_TAG_LEN, 0xee);
+    Bytes bytes(WLB_TAG_LEN_LONG, 0xee);
     wlb_tag_write(bytes.data(), id, &tag);
+    bytes.resize(wlb_tag_len(&tag));
     return bytes;
 }
 
@@ -105,11 +106,21 @@ Bytes written(const wlb_tag &tag, u16 id = exid)
 TEST_CASE("a tag is written as the wire format says", "[tag]")
 {
     const u8 nat_spoof_tunnel = WLB_OFFER_NAT | WLB_OFFER_SPOOF | WLB_OFFER_TUNNEL;
-    CHECK(written({.state = WLB_TAG_PERMITTED, .offers = nat_spoof_tunnel, .nonce = 0x9a3c}) ==
-          permitted);
-    CHECK(written({.state = WLB_TAG_NOT_PERMITTED, .offers = 0, .nonce = 0}) == forbidden);
-    CHECK(written({.state = WLB_TAG_ANSWER, .offers = WLB_OFFER_NAT, .nonce = 0x9a3c}) == answer);
-    CHECK(written({.state = WLB_TAG_NOT_PERMITTED, .offers = 0, .nonce = 0}, 0xbeef) ==
+    CHECK(written({.state = WLB_TAG_PERMITTED,
+                   .offers = nat_spoof_tunnel,
+                   .nonce = 0x9a3c,
+                   .cookie = 0}) == permitted);
+    CHECK(written({.state = WLB_TAG_NOT_PERMITTED, .offers = 0, .nonce = 0, .cookie = 0}) ==
+          forbidden);
+    CHECK(
+        written({.state = WLB_TAG_ANSWER, .offers = WLB_OFFER_NAT, .nonce = 0x9a3c, .cookie = 0}) ==
+        answer);
+    CHECK(
+        written(
+            {.state = WLB_TAG_PERMITTED, .offers = 1, .nonce = 2, .cookie = 0x1122334455667788}) ==
+        Bytes{0xfd, 0x10, 0x57, 0x4c, 0x11, 1, 0, 2, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77,
+              0x88});
+    CHECK(written({.state = WLB_TAG_NOT_PERMITTED, .offers = 0, .nonce = 0, .cookie = 0}, 0xbeef) ==
           Bytes{0xfd, 0x08, 0xbe, 0xef, 0x10, 0, 0, 0});
     // the bits of the offers, by number
     CHECK(WLB_OFFER_NAT == 1);
@@ -125,11 +136,13 @@ TEST_CASE("what is written is read", "[tag]")
     for (unsigned state = 0; state <= WLB_TAG_ANSWER; state++) {
         for (unsigned offers = 0; offers < 256; offers++) {
             for (const unsigned nonce : {0x0000, 0x0001, 0x0100, 0x9a3c, 0xffff}) {
+                const u64 cookie = offers % 3 ? 0x0123456789abcdef << offers % 3 : 0;
                 const wlb_tag tag{static_cast<u8>(state), static_cast<u8>(offers),
-                                  static_cast<u16>(nonce)};
+                                  static_cast<u16>(nonce), cookie};
                 const wlb_opts opts = scan(written(tag) + of_linux);
                 if (opts.tags != 1 || opts.tag.state != state || opts.tag.offers != offers ||
-                    opts.tag.nonce != nonce) {
+                    opts.tag.nonce != nonce || opts.tag.cookie != cookie ||
+                    opts.tag_len != (cookie != 0 ? 16 : 8)) {
                     CAPTURE(state, offers, nonce);
                     FAIL("read back something else");
                 }
@@ -328,7 +341,7 @@ TEST_CASE("signed and Fast Open start packets are recognised", "[tag]")
 
 TEST_CASE("a tag is rewritten in its place", "[tag]")
 {
-    const wlb_tag tag{.state = WLB_TAG_PERMITTED, .offers = 0x29, .nonce = 0x1234};
+    const wlb_tag tag{.state = WLB_TAG_PERMITTED, .offers = 0x29, .nonce = 0x1234, .cookie = 0};
     const Bytes fresh{0xfd, 0x08, 0x57, 0x4c, 0x11, 0x29, 0x12, 0x34};
 
     CHECK(rewritten(permitted + of_linux, &tag) == fresh + of_linux);
@@ -337,6 +350,15 @@ TEST_CASE("a tag is rewritten in its place", "[tag]")
     CHECK(rewritten(permitted + mss + forbidden + mss + answer, &tag) ==
           fresh + mss + eight_nops + mss + eight_nops);
     CHECK(rewritten(permitted + of_linux, nullptr) == eight_nops + of_linux);
+    // with a cookie, where there is room for one
+    wlb_tag shown = tag;
+    shown.cookie = 0xc00c1e0000000001;
+    CHECK(rewritten(permitted + of_linux, &shown) == fresh + of_linux);
+    CHECK(
+        rewritten(nop + permitted_long + of_linux, &shown) ==
+        nop +
+            Bytes{0xfd, 0x10, 0x57, 0x4c, 0x11, 0x29, 0x12, 0x34, 0xc0, 0x0c, 0x1e, 0, 0, 0, 0, 1} +
+            of_linux);
     CHECK(rewritten(permitted_long, nullptr) == eight_nops + eight_nops);
     CHECK(rewritten(mss + permitted + forbidden, nullptr) == mss + eight_nops + eight_nops);
 
@@ -367,7 +389,8 @@ TEST_CASE("random well-formed lists", "[tag]")
     for (int round = 0; round < 60000; round++) {
         const wlb_tag tag{.state = static_cast<u8>(below(3)),
                           .offers = static_cast<u8>(below(256)),
-                          .nonce = static_cast<u16>(below(0x10000))};
+                          .nonce = static_cast<u16>(below(0x10000)),
+                          .cookie = u64{below(2)} << below(64)};
         Bytes list, retagged, stripped;
         wlb_opts want{};
         bool ended = false;
@@ -420,10 +443,16 @@ TEST_CASE("random well-formed lists", "[tag]")
                     want.tag.state = std::min(want.tag.state, state);
                     retagged = retagged + nops;
                 } else {
-                    want.tag = {state, option[5], static_cast<u16>(option[6] << 8 | option[7])};
+                    want.tag = {state, option[5], static_cast<u16>(option[6] << 8 | option[7]), 0};
+                    for (std::size_t i = 8; i < option.size(); i++)
+                        want.tag.cookie = want.tag.cookie << 8 | option[i];
                     want.tag_off = static_cast<u8>(list.size());
                     want.tag_len = static_cast<u8>(option.size());
-                    retagged = retagged + written(tag) + Bytes(option.size() - 8, 1);
+                    wlb_tag fit = tag;
+                    if (option.size() < 16)
+                        fit.cookie = 0;
+                    const Bytes fresh = written(fit);
+                    retagged = retagged + fresh + Bytes(option.size() - fresh.size(), 1);
                 }
                 stripped = stripped + nops;
                 want.tags++;
@@ -442,8 +471,8 @@ TEST_CASE("random well-formed lists", "[tag]")
             got.tags == want.tags && !got.malformed && got.bad_tag == want.bad_tag &&
             got.is_signed == want.is_signed && got.fast_open == want.fast_open &&
             (!want.tags || (got.tag.state == want.tag.state && got.tag.offers == want.tag.offers &&
-                            got.tag.nonce == want.tag.nonce && got.tag_off == want.tag_off &&
-                            got.tag_len == want.tag_len));
+                            got.tag.nonce == want.tag.nonce && got.tag.cookie == want.tag.cookie &&
+                            got.tag_off == want.tag_off && got.tag_len == want.tag_len));
         if (!same || rewritten(list, &tag) != retagged || rewritten(list, nullptr) != stripped) {
             INFO("round " << round << ": " << hex(list));
             CHECK(same);
@@ -475,7 +504,7 @@ TEST_CASE("random bytes are read and rewritten within their bounds", "[tag]")
                       bytes.begin() + below(static_cast<unsigned>(bytes.size()) - 7));
 
         const wlb_opts opts = scan(bytes);
-        const wlb_tag tag{.state = WLB_TAG_PERMITTED, .offers = 9, .nonce = 0x4321};
+        const wlb_tag tag{.state = WLB_TAG_PERMITTED, .offers = 9, .nonce = 0x4321, .cookie = 0};
         const Bytes retagged = rewritten(bytes, &tag), stripped = rewritten(bytes, nullptr);
         const wlb_opts again = scan(retagged), bare = scan(stripped);
         bool good = bare.tags == 0 && bare.malformed == opts.malformed &&

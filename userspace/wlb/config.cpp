@@ -12,6 +12,7 @@ namespace {
 constexpr Names<ServiceRace, 2> service_races{
     {{"race", ServiceRace::join}, {"direct", ServiceRace::direct}}};
 constexpr Names<Race, 2> races{{{"raw", Race::raw}, {"equal", Race::equal}}};
+constexpr Names<Pick, 2> picks{{{"nearest", Pick::nearest}, {"random", Pick::random}}};
 constexpr Names<Via, 2> vias{{{"gre", Via::gre}, {"ipip", Via::ipip}}};
 constexpr Names<Return, 3> returns{
     {{"nat", Return::nat}, {"spoof", Return::spoof}, {"tunnel", Return::tunnel}}};
@@ -42,6 +43,11 @@ const char *name_of(Race race)
     return name_in(races, race);
 }
 
+const char *name_of(Pick pick)
+{
+    return name_in(picks, pick);
+}
+
 const char *name_of(Via via)
 {
     return name_in(vias, via);
@@ -65,6 +71,11 @@ Result<ServiceRace> parse_service_race(std::string_view text)
 Result<Race> parse_race(std::string_view text)
 {
     return parse_in(races, text);
+}
+
+Result<Pick> parse_pick(std::string_view text)
+{
+    return parse_in(picks, text);
 }
 
 Result<Via> parse_via(std::string_view text)

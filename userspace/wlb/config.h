@@ -53,6 +53,7 @@ struct Timeouts {
 };
 
 enum class Race : std::uint8_t { raw, equal };
+enum class Pick : std::uint8_t { nearest = WLB_PICK_NEAREST, random = WLB_PICK_RANDOM };
 enum class Via : std::uint8_t { gre = WLB_VIA_GRE, ipip = WLB_VIA_IPIP };
 enum class Return : std::uint8_t {
     nat = WLB_RETURN_NAT,
@@ -95,9 +96,20 @@ struct Origin {
     std::vector<Replica> replicas;
     std::optional<Address> source;
     bool strip_tag = false;
+    std::int64_t fan_out = WLB_MAX_REPLICAS;
+    Pick pick = Pick::nearest;
+    std::int64_t clones_per_second = 0; // 0: any number
+    std::int64_t clones_per_prefix = 0; // likewise, and in a second
+    seconds cookie{0};                  // 0: none is asked for
     std::optional<Registry> registry{}; // wlb-gatewayd's, not the kernel's
 
     bool operator==(const Origin &) const = default;
+};
+
+struct ServerGateway {
+    std::int64_t clones_per_second = 0; // of all origins; 0: any number
+
+    bool operator==(const ServerGateway &) const = default;
 };
 
 struct Served {
@@ -117,6 +129,7 @@ struct Served {
 // A role runs if it has an object: a service, an origin, a served origin.
 struct Config {
     ClientGateway client_gateway;
+    ServerGateway server_gateway;
     std::vector<Origin> origins;
     std::vector<Served> served;
     CacheRouter cache_router; // wlb-routerd's, not the kernel's: as read from a file
@@ -135,11 +148,13 @@ std::optional<Via> default_via(Return mode);
 
 const char *name_of(ServiceRace race);
 const char *name_of(Race race);
+const char *name_of(Pick pick);
 const char *name_of(Via via);
 const char *name_of(Return mode);
 const char *name_of(Conntrack conntrack);
 Result<ServiceRace> parse_service_race(std::string_view text);
 Result<Race> parse_race(std::string_view text);
+Result<Pick> parse_pick(std::string_view text);
 Result<Via> parse_via(std::string_view text);
 Result<Return> parse_return(std::string_view text);
 Result<Conntrack> parse_conntrack(std::string_view text);

@@ -157,6 +157,21 @@ Origin read_origin(Reader &in, const nlattr *nest)
         case WLB_ORIGIN_A_STRIP:
             origin.strip_tag = true;
             break;
+        case WLB_ORIGIN_A_FAN_OUT:
+            origin.fan_out = in.u8(a);
+            break;
+        case WLB_ORIGIN_A_PICK:
+            origin.pick = in.u8(a) == WLB_PICK_RANDOM ? Pick::random : Pick::nearest;
+            break;
+        case WLB_ORIGIN_A_RATE:
+            origin.clones_per_second = in.u32(a);
+            break;
+        case WLB_ORIGIN_A_PREFIX_RATE:
+            origin.clones_per_prefix = in.u32(a);
+            break;
+        case WLB_ORIGIN_A_COOKIE:
+            origin.cookie = seconds(in.u32(a));
+            break;
         default:
             break;
         }
@@ -297,6 +312,12 @@ Status decode_config(const nlmsghdr *message, Running &running)
             break;
         case WLB_A_SERVICE:
             running.config.client_gateway.services.push_back(read_service(in, a));
+            break;
+        case WLB_A_SERVER_GATEWAY:
+            in.nested(a, [&](int inner, const nlattr *setting) {
+                if (inner == WLB_SG_A_RATE)
+                    running.config.server_gateway.clones_per_second = in.u32(setting);
+            });
             break;
         case WLB_A_ORIGIN:
             running.config.origins.push_back(read_origin(in, a));

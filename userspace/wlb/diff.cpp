@@ -67,6 +67,9 @@ std::vector<std::string> diff(const Config &before, const Config &after)
         compare("client-gateway", fields_of(before.client_gateway), fields_of(after.client_gateway),
                 lines);
     compare_all("service", before.client_gateway.services, after.client_gateway.services, lines);
+    if (!after.origins.empty())
+        compare("server-gateway", fields_of(before.server_gateway), fields_of(after.server_gateway),
+                lines);
     compare_all("origin", before.origins, after.origins, lines);
     compare_all("replica", before.served, after.served, lines);
     return lines;

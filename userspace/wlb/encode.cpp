@@ -79,6 +79,11 @@ void put(Writer &out, const Origin &origin)
             out.address(WLB_ORIGIN_A_SOURCE, *origin.source);
         if (origin.strip_tag)
             out.flag(WLB_ORIGIN_A_STRIP);
+        out.u8(WLB_ORIGIN_A_FAN_OUT, static_cast<std::uint8_t>(origin.fan_out));
+        out.u8(WLB_ORIGIN_A_PICK, static_cast<std::uint8_t>(origin.pick));
+        out.u32(WLB_ORIGIN_A_RATE, origin.clones_per_second);
+        out.u32(WLB_ORIGIN_A_PREFIX_RATE, origin.clones_per_prefix);
+        out.u32(WLB_ORIGIN_A_COOKIE, origin.cookie.count());
     });
 }
 
@@ -137,9 +142,12 @@ Result<Message> encode_config(int family, const Config &config, std::uint32_t ro
             for (const auto &service : gateway.services)
                 put(out, service);
         }
-        if ((roles & WLB_ROLE_SERVER_GATEWAY) != 0)
+        if ((roles & WLB_ROLE_SERVER_GATEWAY) != 0 && !config.origins.empty()) {
+            out.nest(WLB_A_SERVER_GATEWAY,
+                     [&] { out.u32(WLB_SG_A_RATE, config.server_gateway.clones_per_second); });
             for (const auto &origin : config.origins)
                 put(out, origin);
+        }
         if ((roles & WLB_ROLE_REPLICA) != 0)
             for (const auto &served : config.served)
                 put(out, served);

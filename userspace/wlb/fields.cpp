@@ -64,6 +64,11 @@ std::vector<Field> fields_of(const ClientGateway &gateway)
     };
 }
 
+std::vector<Field> fields_of(const ServerGateway &gateway)
+{
+    return {scalar("clones-per-second", std::to_string(gateway.clones_per_second))};
+}
+
 std::vector<Field> fields_of(const Service &service)
 {
     return {
@@ -88,6 +93,11 @@ std::vector<Field> fields_of(const Origin &origin)
         list("replicas", origin.replicas, [](const auto &replica) { return text(replica); }),
         scalar("source", origin.source ? origin.source->text() : "auto"),
         scalar("strip-tag", origin.strip_tag ? "true" : "false"),
+        scalar("fan-out", std::to_string(origin.fan_out)),
+        scalar("pick", name_of(origin.pick)),
+        scalar("clones-per-second", std::to_string(origin.clones_per_second)),
+        scalar("clones-per-prefix", std::to_string(origin.clones_per_prefix)),
+        scalar("cookie", format_duration(origin.cookie)),
     };
 }
 

@@ -20,6 +20,7 @@ struct Field {
 
 // All but the name, in the order of the file format, whether set or not.
 std::vector<Field> fields_of(const ClientGateway &gateway); // without the services
+std::vector<Field> fields_of(const ServerGateway &gateway);
 std::vector<Field> fields_of(const Service &service);
 std::vector<Field> fields_of(const Origin &origin);
 std::vector<Field> fields_of(const Served &served);

@@ -252,6 +252,11 @@ Json to_json(const Origin &origin)
         {"replicas", replicas},
         {"source", to_json(origin.source)},
         {"strip_tag", origin.strip_tag},
+        {"fan_out", origin.fan_out},
+        {"pick", name_of(origin.pick)},
+        {"clones_per_second", origin.clones_per_second},
+        {"clones_per_prefix", origin.clones_per_prefix},
+        {"cookie_s", origin.cookie.count()},
     };
 }
 

@@ -78,6 +78,17 @@ constexpr auto origin_names = [] {
     names[WLB_ORIGIN_A_REPLICA] = {"replicas", replica_names.data(), 0};
     names[WLB_ORIGIN_A_SOURCE].name = "source";
     names[WLB_ORIGIN_A_STRIP].name = "strip-tag";
+    names[WLB_ORIGIN_A_FAN_OUT].name = "fan-out";
+    names[WLB_ORIGIN_A_PICK].name = "pick";
+    names[WLB_ORIGIN_A_RATE].name = "clones-per-second";
+    names[WLB_ORIGIN_A_PREFIX_RATE].name = "clones-per-prefix";
+    names[WLB_ORIGIN_A_COOKIE].name = "cookie";
+    return names;
+}();
+
+constexpr auto server_gateway_names = [] {
+    Names<WLB_SG_A_MAX + 1> names{};
+    names[WLB_SG_A_RATE].name = "clones-per-second";
     return names;
 }();
 
@@ -237,6 +248,7 @@ constexpr auto top_names = [] {
     names[WLB_A_GENERATION].name = "generation";
     names[WLB_A_ROLES].name = "roles";
     names[WLB_A_CLIENT_GATEWAY] = {"client-gateway", client_gateway_names.data(), 0};
+    names[WLB_A_SERVER_GATEWAY] = {"server-gateway", server_gateway_names.data(), 0};
     names[WLB_A_SERVICE] = {"service", service_names.data(), WLB_SERVICE_A_NAME};
     names[WLB_A_ORIGIN] = {"origin", origin_names.data(), WLB_ORIGIN_A_NAME};
     names[WLB_A_SERVED] = {"replica", served_names.data(), WLB_SERVED_A_NAME};
@@ -260,6 +272,8 @@ int most(const AttributeName *nest)
 {
     if (nest == client_gateway_names.data())
         return WLB_CG_A_MAX;
+    if (nest == server_gateway_names.data())
+        return WLB_SG_A_MAX;
     if (nest == service_names.data())
         return WLB_SERVICE_A_MAX;
     if (nest == origin_names.data())

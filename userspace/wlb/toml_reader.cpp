@@ -21,7 +21,9 @@ public:
         if (const auto *table = role(root, "client-gateway"))
             client_gateway(*table);
         if (const auto *table = role(root, "server-gateway")) {
-            keys(*table, "server-gateway", {"origin"});
+            keys(*table, "server-gateway", {"clones-per-second", "origin"});
+            integer(*table, "server-gateway", "clones-per-second",
+                    parsed_.config.server_gateway.clones_per_second);
             each(*table, "server-gateway", "origin",
                  [this](const auto &entry, const auto &path) { origin(entry, path); });
         }
@@ -109,7 +111,7 @@ private:
         auto &origin = parsed_.config.origins.emplace_back();
         keys(table, path,
              {"name", "server", "ports", "race", "max-hold", "replicas", "source", "strip-tag",
-              "registry"});
+              "fan-out", "pick", "clones-per-second", "clones-per-prefix", "cookie", "registry"});
         string(table, path, "name", origin.name);
         servers(table, path, origin.servers);
         ports(table, path, origin.ports, nullptr);
@@ -123,6 +125,11 @@ private:
              });
         value(table, path, "source", &Address::parse, origin.source);
         boolean(table, path, "strip-tag", origin.strip_tag);
+        integer(table, path, "fan-out", origin.fan_out);
+        choice(table, path, "pick", &parse_pick, origin.pick);
+        integer(table, path, "clones-per-second", origin.clones_per_second);
+        integer(table, path, "clones-per-prefix", origin.clones_per_prefix);
+        whole_seconds(table, path, "cookie", origin.cookie);
         read_registry(*this, table, path, origin.registry);
     }
 

@@ -61,7 +61,19 @@ std::string text(const Origin &origin)
         line("replicas", list(origin.replicas, [](const auto &replica) { return text(replica); }));
     if (origin.source)
         out += line("source", quote(origin.source->text()));
-    return out + line("strip-tag", boolean(origin.strip_tag)) + registry_toml(origin.registry);
+    out += line("strip-tag", boolean(origin.strip_tag));
+    const Origin defaults;
+    if (origin.fan_out != defaults.fan_out)
+        out += line("fan-out", std::to_string(origin.fan_out));
+    if (origin.pick != defaults.pick)
+        out += line("pick", quote(name_of(origin.pick)));
+    if (origin.clones_per_second != 0)
+        out += line("clones-per-second", std::to_string(origin.clones_per_second));
+    if (origin.clones_per_prefix != 0)
+        out += line("clones-per-prefix", std::to_string(origin.clones_per_prefix));
+    if (origin.cookie.count() != 0)
+        out += line("cookie", duration(origin.cookie));
+    return out + registry_toml(origin.registry);
 }
 
 std::string text(const Served &served)
@@ -186,6 +198,9 @@ std::string to_toml(const Config &config)
     }
     for (const auto &service : gateway.services)
         out += text(service);
+    if (config.server_gateway.clones_per_second != 0)
+        out += "\n[server-gateway]\n" +
+               line("clones-per-second", std::to_string(config.server_gateway.clones_per_second));
     for (const auto &origin : config.origins)
         out += text(origin);
     for (const auto &served : config.served)
@@ -260,6 +275,10 @@ std::string defaults_toml()
            off("explore", duration(Service().explore)) +
            "\n"
            "# Role server gateway: clones tagged SYNs of a replicated server to its replicas.\n"
+           "#[server-gateway]\n"
+           "# clones in a second of all origins together, at the most; 0: any number\n" +
+           off("clones-per-second", std::to_string(ServerGateway().clones_per_second)) +
+           "\n"
            "#[[server-gateway.origin]]\n"
            "# required, unique\n" +
            off("name", quote("www")) + "# required: an address or a list of one family\n" +
@@ -276,7 +295,21 @@ std::string defaults_toml()
            "# outer source of clones; absent: the gateway's own by its routing table\n"
            "# source = \"203.0.113.1\"\n"
            "# true: the server's copy loses the tag; false: its tag says \"not permitted\"\n" +
-           off("strip-tag", boolean(origin.strip_tag)) + registry_defaults() +
+           off("strip-tag", boolean(origin.strip_tag)) +
+           "# to how many replicas a SYN is cloned, 1..32, and to which if not to all: nearest, by "
+           "their\n"
+           "# delay, or random\n" +
+           off("fan-out", std::to_string(origin.fan_out)) +
+           off("pick", quote(name_of(origin.pick))) +
+           "# clones in a second, at the most, and of those for one /24 or /64 and server; 0: any "
+           "number.\n"
+           "# SYNs beyond that go to the server alone\n" +
+           off("clones-per-second", std::to_string(origin.clones_per_second)) +
+           off("clones-per-prefix", std::to_string(origin.clones_per_prefix)) +
+           "# how long who has shown to have his address may race, before he shows it anew; 0s: "
+           "he\n"
+           "# need not\n" +
+           off("cookie", duration(origin.cookie)) + registry_defaults() +
            "\n"
            "# Role replica: cracks clones and answers for an origin.\n"
            "#[[replica.origin]]\n"

@@ -20,6 +20,7 @@ namespace {
 
 // Seconds, 24 days: the kernel counts them in 32 bits of ticks.
 constexpr std::int64_t longest_timeout = std::int64_t{24} * 24 * 3600;
+constexpr std::int64_t most_clones = std::numeric_limits<std::uint32_t>::max();
 
 class Validator : private Checks {
 public:
@@ -28,6 +29,7 @@ public:
     std::vector<Problem> run()
     {
         client_gateway(config_.client_gateway);
+        server_gateway(config_.server_gateway);
         each("server-gateway.origin", "origin", config_.origins,
              [this](const auto &subject, const auto &origin) { this->origin(subject, origin); });
         owners_.clear();
@@ -120,6 +122,16 @@ private:
                 "role is off without one; add a [[client-gateway.service]]");
     }
 
+    void server_gateway(const ServerGateway &gateway)
+    {
+        range({"server-gateway", "server-gateway"}, "clones-per-second", gateway.clones_per_second,
+              0, most_clones);
+        if (config_.origins.empty() && gateway != ServerGateway())
+            add("server-gateway",
+                "server-gateway: settings without an origin would be lost, as the "
+                "role is off without one; add a [[server-gateway.origin]]");
+    }
+
     void service(const Subject &subject, const Service &service)
     {
         ports(subject, service.ports);
@@ -206,6 +218,10 @@ private:
         servers(subject, origin.servers, origin.ports);
         delay(subject, "max-hold", "max-hold", origin.max_hold);
         limit(subject, "replicas", origin.replicas, WLB_MAX_REPLICAS);
+        range(subject, "fan-out", origin.fan_out, 1, WLB_MAX_REPLICAS);
+        range(subject, "clones-per-second", origin.clones_per_second, 0, most_clones);
+        range(subject, "clones-per-prefix", origin.clones_per_prefix, 0, most_clones);
+        range(subject, "cookie", origin.cookie.count(), 0, longest_timeout);
         std::set<Address> seen;
         for (std::size_t i = 0; i < origin.replicas.size(); ++i) {
             const auto &replica = origin.replicas[i];

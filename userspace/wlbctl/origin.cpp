@@ -54,7 +54,12 @@ int add(Context &context, const Command &command, const Args &args)
         .option("max-hold", "DURATION", "cap of the hold time (default 200ms)")
         .repeated("replica", "ADDRESS[,via=gre|ipip][,delay=DURATION]", "a replica; repeats")
         .option("source", "ADDRESS", "outer source of clones")
-        .flag("strip-tag", "take the tag out of the server's copy");
+        .flag("strip-tag", "take the tag out of the server's copy")
+        .option("fan-out", "N", "to how many replicas (default: all)")
+        .option("pick", "nearest|random", "to which, if not to all (default nearest)")
+        .option("clones-per-second", "N", "clones at the most (default 0: any number)")
+        .option("clones-per-prefix", "N", "the same for one /24 or /64 and server")
+        .option("cookie", "DURATION", "only for who has shown his address, for so long");
     if (!options.parse(args))
         return options.status();
 
@@ -74,6 +79,11 @@ int add(Context &context, const Command &command, const Args &args)
     }
     options.read("source", &Address::parse, origin.source);
     origin.strip_tag = options.has("strip-tag");
+    options.read("fan-out", &parse_count, origin.fan_out);
+    options.read("pick", &parse_pick, origin.pick);
+    options.read("clones-per-second", &parse_count, origin.clones_per_second);
+    options.read("clones-per-prefix", &parse_count, origin.clones_per_prefix);
+    options.read("cookie", &parse_seconds, origin.cookie);
     if (!options.good())
         return options.status();
     return change_config(context, WLB_ROLE_SERVER_GATEWAY, [&](Config &config) {
@@ -122,7 +132,9 @@ const std::vector<Command> &origin_commands()
     static const std::vector<Command> commands{
         {"origin", "add",
          "NAME --server A,.. --ports P,.. [--race raw|equal] [--max-hold D]\n"
-         "       [--replica A[,via=gre|ipip][,delay=D]].. [--source A] [--strip-tag]",
+         "       [--replica A[,via=gre|ipip][,delay=D]].. [--source A] [--strip-tag]\n"
+         "       [--fan-out N] [--pick nearest|random] [--clones-per-second N]\n"
+         "       [--clones-per-prefix N] [--cookie D]",
          "Have the server gateway clone tagged SYNs of a server to its replicas.",
          "origin add www --server 203.0.113.10 --ports 80,443 --race equal "
          "--replica 198.51.100.7,delay=55ms",

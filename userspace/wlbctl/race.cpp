@@ -6,7 +6,9 @@
 #include <charconv>
 #include <csignal>
 #include <cstring>
+#include <thread>
 
+#include "wlb/standings.h"
 #include "wlbctl/options.h"
 
 namespace wlb::cli {
@@ -164,6 +166,46 @@ int monitor(Context &context, const Command &command, const Args &args)
     return done;
 }
 
+// Races that have come since the last look, until it is interrupted.
+int top(Context &context, const Command &command, const Args &args)
+{
+    Options options(context, command);
+    options.option("interval", "DURATION", "between two looks (default 2s)")
+        .option("count", "N", "leave after N looks");
+    if (!options.parse(args))
+        return options.status();
+    seconds interval{2};
+    std::optional<std::uint64_t> left;
+    options.read("interval", &parse_seconds, interval);
+    options.read("count", &parse_count, left);
+    if (!options.good())
+        return options.status();
+    auto kernel = context.connect();
+    if (!kernel)
+        return refuse(context, kernel.error());
+    for (std::uint64_t seen = 0;;) {
+        auto races = (*kernel)->read_races();
+        if (!races)
+            return refuse(context, races.error());
+        std::erase_if(*races, [&](const auto &race) { return race.id <= seen; });
+        auto array = Json::array();
+        for (const auto &origin : standings(*races)) {
+            array.push_back(to_json(origin));
+            if (!context.json)
+                context.out << to_text(origin);
+        }
+        if (context.json)
+            context.out << array.dump() << "\n";
+        else
+            context.out << "--\n";
+        if (!races->empty())
+            seen = races->back().id;
+        if (!context.out.flush() || (left && --*left == 0))
+            return done;
+        std::this_thread::sleep_for(interval);
+    }
+}
+
 } // namespace
 
 const std::vector<Command> &race_commands()
@@ -171,6 +213,9 @@ const std::vector<Command> &race_commands()
     static const std::vector<Command> commands{
         {"race", "list", "", "List the latest races: who answered, how late, who won.",
          "-j race list", &list},
+        {"race", "top", "[--interval D] [--count N]",
+         "Show again and again who answered the latest races, how late, and who won.", "race top",
+         &top},
         {"race", "learned", "[SERVER]",
          "List who is known to answer for which origin, for race = \"direct\".",
          "race learned 203.0.113.10", &learned},

@@ -10,15 +10,6 @@ namespace wlb::cli {
 
 namespace {
 
-Result<std::int64_t> parse_fan_out(std::string_view text)
-{
-    std::int64_t count = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
-    if (error != std::errc{} || end != text.data() + text.size())
-        return Error{"\"" + std::string(text) + "\" must be a whole number"};
-    return count; // validate() knows its range
-}
-
 int add(Context &context, const Command &command, const Args &args)
 {
     Options options(context, command);
@@ -48,7 +39,7 @@ int add(Context &context, const Command &command, const Args &args)
     options.read_list("never", &Prefix::parse, service.never);
     options.read("sticky", &parse_seconds, service.sticky);
     options.read("race", &parse_service_race, service.race);
-    options.read("fan-out", &parse_fan_out, service.fan_out);
+    options.read("fan-out", &parse_count, service.fan_out);
     options.read("explore", &parse_seconds, service.explore);
     if (!options.good())
         return options.status();

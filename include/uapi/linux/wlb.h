@@ -67,17 +67,17 @@
 enum wlb_cmd {
 	WLB_CMD_UNSPEC,
 	/*
-	 * Dump. First message: WLB_A_GENERATION, WLB_A_ROLES and, if that role
-	 * runs, WLB_A_CLIENT_GATEWAY. Then one WLB_A_SERVICE, WLB_A_ORIGIN or
-	 * WLB_A_SERVED per message, in the order in which they were given.
+	 * Dump. First message: WLB_A_GENERATION, WLB_A_ROLES and, of roles that run,
+	 * WLB_A_CLIENT_GATEWAY and WLB_A_SERVER_GATEWAY. Then one WLB_A_SERVICE, WLB_A_ORIGIN
+	 * or WLB_A_SERVED per message, in the order in which they were given.
 	 */
 	WLB_CMD_CONF_GET,
 	/*
-	 * WLB_A_ROLES (required); WLB_A_GENERATION; WLB_A_CLIENT_GATEWAY, any
-	 * number of WLB_A_SERVICE, WLB_A_ORIGIN and WLB_A_SERVED, each only if
-	 * its role is named. A role that is named and has no service, origin
-	 * or served object is taken off. Errors: EINVAL (see extended ack),
-	 * ESTALE, ENOMEM, EPERM.
+	 * WLB_A_ROLES (required); WLB_A_GENERATION; WLB_A_CLIENT_GATEWAY,
+	 * WLB_A_SERVER_GATEWAY, any number of WLB_A_SERVICE, WLB_A_ORIGIN and
+	 * WLB_A_SERVED, each only if its role is named. A role that is named and has no
+	 * service, origin or served object is taken off. Errors: EINVAL (see extended
+	 * ack), ESTALE, ENOMEM, EPERM.
 	 */
 	WLB_CMD_CONF_SET,
 	/*
@@ -240,6 +240,7 @@ enum wlb_attr {
 				 * WLB_MAX_REPLICAS
 				 */
 	WLB_A_CONFIGURED,	/* flag, not with REPLICA in a request */
+	WLB_A_SERVER_GATEWAY,	/* nest, enum wlb_sg_attr */
 
 	__WLB_A_MAX,
 #define WLB_A_MAX (__WLB_A_MAX - 1)
@@ -364,6 +365,17 @@ enum wlb_prefix_attr {
 #define WLB_PREFIX_A_MAX (__WLB_PREFIX_A_MAX - 1)
 };
 
+/* Settings of the server gateway. Absent ones take the default. */
+enum wlb_sg_attr {
+	WLB_SG_A_UNSPEC,
+	WLB_SG_A_RATE,		/* u32, default 0: clones in a second of all origins
+				 * together, as WLB_ORIGIN_A_RATE
+				 */
+
+	__WLB_SG_A_MAX,
+#define WLB_SG_A_MAX (__WLB_SG_A_MAX - 1)
+};
+
 /* A replicated server behind a server gateway: FIG 3, op 310. */
 enum wlb_origin_attr {
 	WLB_ORIGIN_A_UNSPEC,
@@ -385,9 +397,35 @@ enum wlb_origin_attr {
 	WLB_ORIGIN_A_STRIP,	/* flag, the server's copy loses the tag; else
 				 * its tag says "not permitted"
 				 */
+	WLB_ORIGIN_A_FAN_OUT,	/* u8, 1..WLB_MAX_REPLICAS, default all: to so many
+				 * replicas a SYN is cloned
+				 */
+	WLB_ORIGIN_A_PICK,	/* u8, enum wlb_pick, default nearest: to which, if
+				 * not to all
+				 */
+	WLB_ORIGIN_A_RATE,	/* u32, default 0: clones in a second, at the most;
+				 * 0: any number. A SYN for which not all of its
+				 * clones are left goes to the server alone, as
+				 * for the next two
+				 */
+	WLB_ORIGIN_A_PREFIX_RATE, /* u32, default 0, likewise: of SYNs from one
+				   * /24 or /64 to one server
+				   */
+	WLB_ORIGIN_A_COOKIE,	/* u32 s, at most 24 days, default 0: SYNs are cloned
+				 * only if their tag has a cookie that this gateway
+				 * has given to their source's /24 or /64 with an
+				 * answer of the server; good for so long, at most
+				 * twice. 0: none is asked for
+				 */
 
 	__WLB_ORIGIN_A_MAX,
 #define WLB_ORIGIN_A_MAX (__WLB_ORIGIN_A_MAX - 1)
+};
+
+enum wlb_pick {
+	WLB_PICK_NEAREST,	/* by WLB_REPLICA_A_DELAY */
+	WLB_PICK_RANDOM,	/* others for each SYN */
+	__WLB_PICK_MAX,
 };
 
 enum wlb_race {
@@ -959,6 +997,7 @@ enum wlb_group_stat {
 	X(answer_bad_nonce, "answers with another race's nonce") \
 	X(answer_bad_checksum, "answers with a wrong checksum") \
 	X(answer_mirrored, "tags mirrored in an answer, taken out") \
+	X(cookie_kept, "cookies that came with servers' answers") \
 	X(tunnel_no_flow, "encapsulated packets for a client, of no flow: dropped") \
 	X(tunnel_stray, "encapsulated packets in a flow, not the winner's: dropped") \
 	X(tunnel_congested, "encapsulated packets dropped: marked outside (RFC 6040)") \
@@ -988,6 +1027,14 @@ enum wlb_group_stat {
 	X(syn_extension, "tagged IPv6 SYNs with extension headers, not cloned") \
 	X(syn_race_refused, "tagged SYNs not permitted to race") \
 	X(syn_loop, "clones that came back, dropped") \
+	X(syn_no_cookie, "tagged SYNs not cloned: without a cookie") \
+	X(syn_bad_cookie, "tagged SYNs not cloned: with a wrong or old cookie") \
+	X(syn_prefix_limit, "tagged SYNs not cloned: their prefix's limit") \
+	X(syn_origin_limit, "tagged SYNs not cloned: the origin's limit") \
+	X(syn_clone_limit, "tagged SYNs not cloned: the limit of all origins") \
+	X(cookie_given, "cookies given with the server's answers") \
+	X(cookie_no_room, "cookies not given: an answer has no room") \
+	X(cookie_no_memory, "cookies not given: no memory") \
 	X(clone_sent, "clones sent") \
 	X(clone_failed, "clones not sent: no memory or no route") \
 	X(icmp_relayed, "ICMP errors about an origin's packets, to replicas") \

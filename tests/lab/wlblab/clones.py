@@ -21,7 +21,7 @@ from scapy.packet import Raw
 
 from . import kernel
 from .t0 import T0
-from .wlb import unaccounted
+from .wlb import table, unaccounted
 
 conf.verb = 0
 
@@ -31,6 +31,10 @@ OFFER_NAT, OFFER_GRE, OFFER_CLONED = 1, 8, 0x20
 
 SYN, ACK, RST, FIN = 2, 16, 4, 1
 SYN_ACK = SYN | ACK
+
+# Whose SYNs a Bench sends, and to whom they are cloned.
+CLIENT = {4: "10.1.9.9", 6: "2001:db8:1:9::9"}
+REPLICAS = ["r1", "r2", "r3"]
 
 _ETH_P = {4: 0x0800, 6: 0x86DD}
 _ETH_P_ALL = 3
@@ -280,3 +284,47 @@ class Delta:
     def __call__(self):
         now = self._control.counters()
         return {k: v - self._before[k] for k, v in now.items() if v != self._before[k]}
+
+
+class Bench:
+    """A gateway between a wire on which SYNs come, a tap where clones leave, and the
+    servers behind it."""
+
+    def __init__(self, net):
+        self.net = net
+        self.wire = Wire(net, "core", "sg")
+        self.wan = Tap(net["sg"], "wan0")
+        self.server = {s: Tap(net[s], "lan0") for s in net.servers}
+        self.delta = Delta(net.wlb("sg"))
+
+    def close(self):
+        for part in (self.wire, self.wan, *self.server.values()):
+            part.__exit__()
+
+    def origins(self, family, *origins, host="sg", settings=None):
+        """Each origin has the server s, port 80 and all replicas unless it says so."""
+        text = table("server-gateway", **settings) if settings else ""
+        for i, keys in enumerate(origins or [{}]):
+            text += table("server-gateway.origin", array=True, **{
+                "name": f"o{i}", "server": self.net.address["s", family], "ports": [80],
+                "replicas": [{"address": self.net.address[r, family]} for r in REPLICAS], **keys})
+        self.net.wlb(host).apply(text)
+        self.delta.reset()
+
+    _last = 30000
+
+    def syn(self, family, to="s", options=None, client=None, **kwargs):
+        """(port, bytes) of a SYN from a port that nobody used."""
+        Bench._last += 1
+        options = MSS + tag() if options is None else options
+        return Bench._last, segment(client or CLIENT[family], self.net.address[to, family],
+                                    Bench._last, options=options, **kwargs)
+
+    def arrived(self, sport, at="s"):
+        """The SYN as the server got it. Clones leave before it does, so that after this
+        there is no need to wait for them."""
+        return self.server[at].wait(lambda p: not p.out and p.is_tcp and p.sport == sport)[0]
+
+    def clones(self, sport):
+        return self.wan.seen(lambda p: p.out and p.proto in (4, 41, 47) and
+                             p.inner.is_tcp and p.inner.sport == sport)

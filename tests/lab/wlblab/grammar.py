@@ -25,7 +25,8 @@ _GATEWAY = {1: ("device", 3), **{n: ("u32", 1) for n in range(2, 9)}, 9: ("retur
 _SERVICE = {1: ("name", 1), 2: ("ports", 1), 3: ("flag", 1), 4: (_PREFIX, 3), 5: ("flag", 1),
             6: (_PREFIX, 3), 7: ("u32", 1), 8: ("bool", 1), 9: ("fan-out", 1), 10: ("u32", 1)}
 _ORIGIN = {1: ("name", 1), 2: ("address", 3), 3: ("ports", 1), 4: ("u8", 1), 5: ("u32", 1),
-           6: (_REPLICA, 5), 7: ("address", 1), 8: ("flag", 1)}
+           6: (_REPLICA, 5), 7: ("address", 1), 8: ("flag", 1), 9: ("fan-out", 1), 10: ("bool", 1),
+           11: ("u32", 1), 12: ("u32", 1), 13: ("u32", 1)}
 _SERVED = {1: ("name", 1), 2: ("address", 2), 3: ("ports", 1), 4: ("address", 1), 5: (_PREFIX, 3),
            7: ("u8", 1), 8: ("u8", 1), 9: ("flag", 1)}
 _FLOW = {n: ("address", 1) for n in (1, 3, 5)}
@@ -55,7 +56,7 @@ _PROCESS = {1: ("on", 1), 2: (_PREFIX, 1), 3: (_PREFIX, 1), 4: ("protocol", 1), 
 _WHOLE = (_TOMBSTONE, _NAT, _TUNNEL)
 _REQUESTS = {
     1: {}, 2: {1: ("u32", 1), 2: ("roles", 1), 3: (_GATEWAY, 1), 4: (_SERVICE, 3), 5: (_ORIGIN, 3),
-               6: (_SERVED, 3)},
+               6: (_SERVED, 3), 28: ({1: ("u32", 1)}, 1)},
     3: {7: ("name", 1), 8: ("bool", 1)}, 4: {}, 5: {9: (_FLOW, 1)}, 6: {}, 7: {},
     10: {17: ({1: ("flag", 1), 2: ("u32", 1)}, 1), 18: (_GROUP, 3)}, 11: {}, 13: {}, 14: {},
     15: {22: (_CACHE, 1)}, 16: {}, 17: {23: (_BYPASS, 1)}, 18: {23: (_BYPASS, 1)}, 19: {},

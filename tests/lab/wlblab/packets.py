@@ -170,8 +170,8 @@ class Packet:
     def tag(self):
         """(state, nonce) of the only tag of a SYN."""
         (option,) = self.tags()
-        kind, length, exid, state, offers, nonce = struct.unpack("!BBHBBH", option)
-        assert (kind, length, exid, state >> 4, offers) == (253, 8, EXID, 1, (
+        kind, length, exid, state, offers, nonce = struct.unpack("!BBHBBH", option[:8])
+        assert (kind, length, exid, state >> 4, offers) == (253, len(option), EXID, 1, (
             OFFERS if state & 15 == PERMITTED else 0)), option.hex()
         return state & 15, nonce
 

@@ -7,6 +7,7 @@ import pathlib
 import shutil
 import socket
 import subprocess
+import time
 
 from .host import CommandFailed, wait_until
 
@@ -124,6 +125,22 @@ def pages(host, address, count, parallel=1, connect_timeout=20):
     if len(result) != count:
         raise CommandFailed(f"{host.name}: curl told about {len(result)} of {count} pages")
     return result
+
+
+def connect(host, address, port=80):
+    """(who served a page, ms until the handshake was done), without a program's start."""
+    with host.entered():
+        sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+    with sock:
+        sock.settimeout(20)
+        began = time.monotonic()
+        sock.connect((address, port))
+        took = time.monotonic() - began
+        sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        data = b""
+        while more := sock.recv(4096):
+            data += more
+    return data.partition(b"\r\n\r\n")[2].decode().strip(), took * 1000
 
 
 def fetch(host, address, path="", scheme="http", timeout=60):

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Cookies that servers' gateways have given to this client gateway. */
+#include <linux/random.h>
+#include <linux/siphash.h>
+#include <linux/slab.h>
+
+#include "cookie.h"
+
+#define WLB_JAR_PLACES	8192
+
+/*
+ * Neither readers nor writers take a lock: @check is the hash of whose cookie it is,
+ * xor the cookie, so that two halves of different writers are nobody's. Nothing
+ * expires here: a cookie that is too old gets a new one in the next answer.
+ */
+struct wlb_jar {
+	siphash_key_t key;
+	struct {
+		u64 check;
+		u64 cookie;
+	} place[WLB_JAR_PLACES];
+};
+
+struct wlb_jar *wlb_jar_alloc(void)
+{
+	struct wlb_jar *jar = kvzalloc(sizeof(*jar), GFP_KERNEL_ACCOUNT);
+
+	if (jar)
+		get_random_bytes(&jar->key, sizeof(jar->key));
+	return jar;
+}
+
+void wlb_jar_free(struct wlb_jar *jar)
+{
+	kvfree(jar);
+}
+
+static u64 wlb_jar_hash(const struct wlb_jar *jar, const union wlb_addr *client,
+			const union wlb_addr *server, bool v6)
+{
+	struct {
+		union wlb_addr client, server;
+	} __aligned(8) of = {};
+
+	wlb_addr_site(&of.client, client, v6);
+	memcpy(&of.server, server, wlb_addr_len(v6));
+	return siphash(&of, sizeof(of), &jar->key);
+}
+
+void wlb_jar_put(struct wlb_jar *jar, const union wlb_addr *client,
+		 const union wlb_addr *server, bool v6, u64 cookie)
+{
+	u64 hash = wlb_jar_hash(jar, client, server, v6);
+
+	WRITE_ONCE(jar->place[hash % WLB_JAR_PLACES].check, hash ^ cookie);
+	WRITE_ONCE(jar->place[hash % WLB_JAR_PLACES].cookie, cookie);
+}
+
+u64 wlb_jar_get(const struct wlb_jar *jar, const union wlb_addr *client,
+		const union wlb_addr *server, bool v6)
+{
+	u64 hash = wlb_jar_hash(jar, client, server, v6);
+	u64 check = READ_ONCE(jar->place[hash % WLB_JAR_PLACES].check);
+	u64 cookie = READ_ONCE(jar->place[hash % WLB_JAR_PLACES].cookie);
+
+	return (check ^ cookie) == hash ? cookie : 0;
+}
