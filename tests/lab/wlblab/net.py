@@ -129,6 +129,17 @@ class Net:
                        for host, device in self._netem])
         self._netem.clear()
 
+    def keep_neighbours(self):
+        """Whoever is known as a neighbour now stays known, so that no packet waits until the
+        next question to him, or its repetition where packets are lost, is answered."""
+        jobs = []
+        for name, host in self.hosts.items():
+            known = [line.split() for line in host.out("ip", "neigh", "show").splitlines()]
+            jobs.append((["ip", "-n", name], [
+                f"neigh replace {words[0]} dev {words[2]} lladdr {words[4]} nud permanent"
+                for words in known if words[3:4] == ["lladdr"]]))
+        self._batches(jobs)
+
     def link_down(self, host, peer):
         """Pulls the cable, at the host's end."""
         self._batch(["ip", "-n", host], [f"link set {self.device(host, peer)} down"])

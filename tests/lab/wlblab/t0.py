@@ -92,9 +92,9 @@ class T0(Net):
         self.add_route(host, "default", via4)
         self.add_route(host, "default", via6)
 
-    def build(self):
+    def build(self, serve=True):
         super().build()
-        for name in self.servers + self.replicas:
+        for name in self.servers + self.replicas if serve else ():
             web.serve(self[name], self.https)
         return self
 
