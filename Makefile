@@ -5,8 +5,8 @@ KVER    ?= $(shell uname -r)
 DESTDIR ?=
 PREFIX  ?= /usr/local
 
-.PHONY: help all deps kmod userspace demo demo-wccp check check-debug check-matrix check-smp \
-	check-kcsan fuzz coverage lint install uninstall clean
+.PHONY: help all deps kmod userspace demo demo-wccp bench-race check check-debug check-matrix \
+	check-smp check-kcsan fuzz coverage lint install uninstall clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -27,6 +27,10 @@ demo: deps ## a client's pages served by the nearest replica, in a test machine
 
 demo-wccp: deps ## pages by way of two routers and three proxies that die and come back, likewise
 	scripts/demo.sh wccp
+
+# A part of it: make bench-race CELLS="5:1:0 5:1:1" CONNECTIONS=200
+bench-race: deps ## how often the nearest wins by race mode, beside what can be had at best
+	scripts/bench-race.sh
 
 check: deps ## all tests; ends with one line of counts
 	scripts/check.py
