@@ -108,8 +108,11 @@ def test_proxy(play, name, family):
     before = play.net["s"].sockets("state", "all", "sport", "=", "80")
     assert play.served(family) == {name}
     assert len(play.net["s"].sockets("state", "all", "sport", "=", "80")) <= len(before)
-    shown = play.caches[name].show(family)
-    assert [r["state"] for r in shown["routers"]] == ["ready", "ready"]
+
+    def ready():        # a router has the buckets before it says so
+        shown = play.caches[name].show(family)
+        return [r["state"] for r in shown["routers"]] == ["ready", "ready"] and shown
+    shown = wait_until("both routers say that they have the buckets", ready, 15)
     assert [r["share"] for r in shown["routers"]] == [256, 256]
     assert shown["designated"] == play.net.caches[name][family] and shown["reflected"]
     assert shown["proxy"]["state"] == "works"
