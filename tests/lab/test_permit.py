@@ -273,6 +273,26 @@ def test_client_gateway(bench, family):
     # c2 is in another prefix
     assert web.connect(net["c2"], of["s", family])[0] == "s"
     assert cg()["cookie_kept"] == 2
+    status(net, of["s", family])
+
+
+def status(net, server):
+    """wlbctl status and race top tell the same as the counters."""
+    shown = net.wlb("cg").json("status")["client_gateway"]
+    (origin,) = [o for o in shown["origins"] if o["server"] == server]
+    assert origin["races"] == sum(a["wins"] for a in origin["answerers"]) > 4
+    for one in origin["answerers"]:
+        assert one["answers"] == sum(bar["count"] for bar in one["histogram"]) >= one["wins"]
+        assert 0 < one["least_us"] <= one["median_us"] <= one["p99_us"]
+    assert f"{server}" in net.wlb("cg").run("race", "top", "--count", "1").stdout
+    counters = net.wlb("sg").counters()
+    shown = net.wlb("sg").json("status")["server_gateway"]
+    asked = counters["syn_cloned"] + sum(shown["not_cloned"].values())
+    assert shown["tagged"] == asked and shown["not_cloned"]["syn_no_cookie"] > 0
+    assert shown["answers_per_syn"] == pytest.approx(1 + counters["clone_sent"] / asked)
+    shown = net.wlb("r1").json("status")["replica"]
+    assert shown["taken"] == net.wlb("r1").counters()["clone_cracked"] > 0
+    assert shown["busy_share"] == 0 and not any(o["busy"] for o in shown["origins"])
 
 
 def test_amplification(bench, family):
