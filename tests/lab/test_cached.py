@@ -66,6 +66,13 @@ class Play:
         wait_until(f"{names} have all buckets", is_dealt, within)
         return time.monotonic() - began
 
+    def ready(self, name, family=4):
+        """What a cache shows once both routers have told it that they have the buckets."""
+        def is_ready():
+            shown = self.caches[name].show(family)
+            return [r["state"] for r in shown["routers"]] == ["ready", "ready"] and shown
+        return wait_until("both routers say that they have the buckets", is_ready, 15)
+
     def served(self, family=4):
         """Whose pages both clients get."""
         return {self.net.who(client, family, origin) for client in ("c1", "c2")
@@ -108,11 +115,7 @@ def test_proxy(play, name, family):
     before = play.net["s"].sockets("state", "all", "sport", "=", "80")
     assert play.served(family) == {name}
     assert len(play.net["s"].sockets("state", "all", "sport", "=", "80")) <= len(before)
-
-    def ready():        # a router has the buckets before it says so
-        shown = play.caches[name].show(family)
-        return [r["state"] for r in shown["routers"]] == ["ready", "ready"] and shown
-    shown = wait_until("both routers say that they have the buckets", ready, 15)
+    shown = play.ready(name, family)
     assert [r["share"] for r in shown["routers"]] == [256, 256]
     assert shown["designated"] == play.net.caches[name][family] and shown["reflected"]
     assert shown["proxy"]["state"] == "works"
@@ -418,6 +421,7 @@ def test_doctor(play, fault, grade, finding):
     host = play.net["k3"]
     play.start("k3")
     play.dealt("k3")
+    play.ready("k3")
     host.run(*fault)
     status, findings = cache.doctor()
     (found,) = [f for f in findings if finding in f["finding"]]
