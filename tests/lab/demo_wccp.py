@@ -24,7 +24,8 @@ PROBE = {"http": f"http://127.0.0.1:{proxies.PROBE}/", "interval": "500ms", "tim
          "rise": 2, "fall": 2}
 
 # Each thread is a client that has a page from one server after the other, for ever: a line of
-# when, how long, whose proxy, what was wrong and when it was connected.
+# when, how long, whose proxy, what was wrong, when it was connected and the server; and whose
+# file it is.
 _FETCH = """
 import json, socket, sys, threading, time
 origins, clients, pause = json.loads(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
@@ -46,7 +47,8 @@ def page(server):
             wrong = "status: " + head[:40].decode(errors="replace")
     except OSError as error:
         wrong = type(error).__name__
-    print(json.dumps([began, time.monotonic() - began, who or "s", wrong, connected]), flush=True)
+    print(json.dumps([began, time.monotonic() - began, who or "s", wrong, connected,
+                      server]), flush=True)
 def client(n):
     while True:
         page(origins[n % len(origins)])
@@ -77,9 +79,9 @@ class Clients:
         for child in self.children:
             child.stdin.close()
             child.wait(30)
-        for file in self.files:
+        for file, name in zip(self.files, self.net.clients):
             file.seek(0)
-            self.pages += [json.loads(line) for line in file if line.endswith("\n")]
+            self.pages += [[*json.loads(line), name] for line in file if line.endswith("\n")]
             file.close()
 
     def between(self, begin, end):
@@ -214,6 +216,7 @@ class Play:
             proxy.stop()
         failed = [page for page in clients.pages if page[3]]
         open_then = [page for page in failed if self.was_open(page)]
+        faults = [self.fault(page) for page in failed if page not in open_then][:10]
         for step in self.steps:
             step["pages"] = dict(sorted(collections.Counter(
                 page[2] for page in clients.between(step["began"], step["ended"])).items()))
@@ -225,11 +228,20 @@ class Play:
                 "overload": {**overload, "pages": dict(sorted(busy.items()))},
                 "pages": len(clients.pages), "failed": len(failed) - len(open_then),
                 "failed_open_at_kill": len(open_then),
-                "faults": [page[:4] for page in failed if page not in open_then][:10]}
+                "faults": faults}
+
+    def fault(self, page):
+        """When and where a page failed, and how far it had come."""
+        began, took, _, wrong, connected, server, client = page
+        step = [step for step in self.steps if step["began"] <= began][-1:]
+        return {"wrong": wrong, "took_s": round(took, 1), "connected": bool(connected),
+                "client": client, "server": server,
+                "during": step[0]["step"] if step else "joining",
+                "after_s": round(began - step[0]["began"], 1) if step else None}
 
     def was_open(self, page):
         """Its connection was made before a proxy was killed, and was still there."""
-        began, took, _, _, connected = page
+        began, took, _, _, connected, _, _ = page
         return any(connected and connected <= when + 0.1 and when <= began + took + 0.1
                    for when, _ in self.killed)
 
