@@ -14,6 +14,7 @@
 #define WLB_DIRECT_MISSES	3	/* in a row, and its answers are late as well */
 #define WLB_DIRECT_BACKOFF	30	/* s, doubled each time */
 #define WLB_DIRECT_OTHERS	16	/* one SYN in so many asks one that is farther */
+#define WLB_DIRECT_TRY		2	/* s, the same where that costs nobody his nearest */
 #define WLB_DIRECT_CROWD	4	/* one newcomer in so many displaces the farthest */
 
 struct wlb_question {
@@ -207,10 +208,12 @@ static unsigned int wlb_known_rank(struct wlb_known *k,
  * distance is not measured yet, or who was silent, at once if that costs nobody his
  * nearest, and now and then any other, so that ranks stay true.
  */
-static unsigned int wlb_known_choose(const struct wlb_known *k, unsigned int fan_out,
+static unsigned int wlb_known_choose(struct wlb_known *k, unsigned int fan_out,
 				     bool explore, u8 *rank, unsigned int n)
 {
-	bool now = explore || !(get_random_u32() % WLB_DIRECT_OTHERS);
+	bool now = explore || !(get_random_u32() % WLB_DIRECT_OTHERS) ||
+		   (fan_out > 1 &&
+		    (u32)jiffies - k->tried >= WLB_DIRECT_TRY * HZ);
 	unsigned int i;
 
 	if (n <= fan_out)
@@ -223,8 +226,10 @@ static unsigned int wlb_known_choose(const struct wlb_known *k, unsigned int fan
 	}
 	if (i == n && now)
 		i = fan_out + get_random_u32() % (n - fan_out);
-	if (i < n)
+	if (i < n) {
 		rank[fan_out - 1] = rank[i];
+		k->tried = (u32)jiffies;
+	}
 	return fan_out;
 }
 
@@ -388,6 +393,8 @@ static struct wlb_answerer *wlb_known_learn(struct wlb_net *wn, struct wlb_known
 static void wlb_answerer_answered(struct wlb_answerer *a, const struct wlb_told *told,
 				  bool won)
 {
+	/* who is seldom asked may have come nearer meanwhile */
+	u32 weight = (u32)jiffies - a->heard >= HZ ? 2 : 8;
 	bool sure = told->asked && told->sole;
 	u32 us = told->delay_us;
 
@@ -401,7 +408,7 @@ static void wlb_answerer_answered(struct wlb_answerer *a, const struct wlb_told 
 		if (!sure)
 			a->race_us = min(a->race_us ?: us, us);
 		else if (a->rtt_us)
-			a->rtt_us += ((s32)us - (s32)a->rtt_us) / 8;
+			a->rtt_us += ((s32)us - (s32)a->rtt_us) / (s32)weight;
 		else
 			a->rtt_us = us;
 	}

@@ -42,6 +42,7 @@ struct wlb_known {
 	struct rcu_head rcu;
 	union wlb_addr server;
 	u32 explored;	/* jiffies, low half, of its latest race of the server gateway's */
+	u32 tried;	/* the same, of the latest SYN that asked one who is farther */
 	u32 placed;	/* the same, of its place in the list by age */
 	__be16 port;
 	bool v6;

@@ -261,6 +261,26 @@ def test_explore(net, family):
     assert {who for who, _ in ms} == {"r3"} and min(m for _, m in ms) <= 5
 
 
+def test_comes_nearer(net, family):
+    """F1: a replica that is known and not among those asked comes nearer: it wins from then on
+    within half a minute, at two connections a second."""
+    configure(net, service={"fan-out": 2})
+    learn(net, family)
+    all_by(net, family, "r1", 3)
+    quiet(net)
+    for _ in range(20):         # all are measured
+        connect(net, family)
+    before = learned(net)[net.address["r3", family]]
+    assert before["rtt_us"] > 60000 and not before["raced"]
+    distance(net, r3=1)
+    began, row = time.monotonic(), 0
+    while row < 5:
+        assert time.monotonic() - began < 30
+        row = row + 1 if connect(net, family)[0] == "r3" else 0
+        time.sleep(0.5)
+    print(f"r3 wins {time.monotonic() - began - 2.5:.1f} s after it came nearer")
+
+
 def test_never_explores(net, family):
     """With explore = 0s nobody is asked who is not known."""
     configure(net)
