@@ -283,7 +283,7 @@ def status(net, server):
     assert origin["races"] == sum(a["wins"] for a in origin["answerers"]) > 4
     for one in origin["answerers"]:
         assert one["answers"] == sum(bar["count"] for bar in one["histogram"]) >= one["wins"]
-        assert 0 < one["least_us"] <= one["median_us"] <= one["p99_us"]
+        assert 0 <= one["least_us"] <= one["median_us"] <= one["p99_us"]
     assert f"{server}" in net.wlb("cg").run("race", "top", "--count", "1").stdout
     counters = net.wlb("sg").counters()
     shown = net.wlb("sg").json("status")["server_gateway"]
