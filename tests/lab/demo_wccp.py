@@ -291,6 +291,9 @@ def main():
         sys.exit("demo_wccp.py: only in a test machine: make demo-wccp")
     began = time.monotonic()
     kernel.load()
+    # The counted clock does not wait for a module's file.
+    subprocess.run(["modprobe", "-aq", "veth", "bridge", "nf_tables", "nft_ct", "nft_tproxy",
+                    "nft_redir", "nft_chain_nat"], check=True)
     runs = []
     print("WCCP version 2: two routers with wlb-routerd; k1 Squid, k2 nginx, k3 HAProxy, each "
           f"with wlb-cached; {2 * CLIENTS} clients.\nPages of proxies by name, s: of the server "
