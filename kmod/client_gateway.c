@@ -183,7 +183,7 @@ static void wlb_syn_offer(struct wlb_net *wn, const struct wlb_cg *cg,
 	if (service->race == WLB_SERVICE_DIRECT &&
 	    !(p->v6 && p->off != sizeof(struct ipv6hdr)))
 		wlb_direct_ask(wn, cg, service, syn, repeated, &ask);
-	if (wlb_pkt_hlen(p) + WLB_TAG_LEN_LONG <= WLB_TCP_HDR_MAX)
+	if (ask.permit && wlb_pkt_hlen(p) + WLB_TAG_LEN_LONG <= WLB_TCP_HDR_MAX)
 		shown.cookie = wlb_jar_get(wn->jar, &p->src, &p->dst, p->v6);
 	wlb_syn_tag(skb, p, opts, ask.permit ? &shown : &wlb_tag_never);
 	if (ask.n && wlb_pkt_parse(skb, 0, p->v6, &tagged) > 0)

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Return-routability cookies of the server's gateway. */
 #include <linux/random.h>
-#include <linux/siphash.h>
 #include <linux/slab.h>
 #include <linux/timekeeping.h>
 
 #include "cookie.h"
+#include "hash.h"
 
 /*
  * SYNs whose answers are to carry a cookie: a hash of each with its nonce in the low
@@ -78,22 +78,6 @@ enum wlb_cookie_grade wlb_cookie_grade(const struct wlb_cookies *cookies,
 	return WLB_COOKIE_BAD;
 }
 
-static u64 wlb_owed_hash(const struct wlb_cookies *cookies,
-			 const union wlb_addr *client,
-			 const union wlb_addr *server, bool v6,
-			 __be16 client_port, __be16 server_port, u32 isn)
-{
-	struct {
-		union wlb_addr client, server;
-		__be16 port[2];
-		u32 isn;
-	} __aligned(8) of = { .port = { client_port, server_port }, .isn = isn };
-
-	memcpy(&of.client, client, wlb_addr_len(v6));
-	memcpy(&of.server, server, wlb_addr_len(v6));
-	return siphash(&of, sizeof(of), &cookies->owed_key);
-}
-
 /* Of the bits that tell the place, none is among those that the nonce takes. */
 static u64 *wlb_owed_place(struct wlb_cookies *cookies, u64 hash)
 {
@@ -103,8 +87,8 @@ static u64 *wlb_owed_place(struct wlb_cookies *cookies, u64 hash)
 void wlb_cookie_owe(struct wlb_cookies *cookies, const struct wlb_pkt *p,
 		    u16 nonce)
 {
-	u64 hash = wlb_owed_hash(cookies, &p->src, &p->dst, p->v6, p->th.source,
-				 p->th.dest, ntohl(p->th.seq));
+	u64 hash = wlb_syn_hash(&cookies->owed_key, &p->src, &p->dst, p->v6,
+				p->th.source, p->th.dest, ntohl(p->th.seq));
 
 	WRITE_ONCE(*wlb_owed_place(cookies, hash),
 		   (hash & ~WLB_OWED_NONCE) | nonce);
@@ -115,8 +99,9 @@ void wlb_cookie_give(struct wlb_net *wn, struct sk_buff *skb,
 {
 	struct wlb_cookies *cookies = wn->cookies;
 	struct wlb_tag tag = { .state = WLB_TAG_ANSWER };
-	u64 hash = wlb_owed_hash(cookies, &p->dst, &p->src, p->v6, p->th.dest,
-				 p->th.source, ntohl(p->th.ack_seq) - 1);
+	u64 hash = wlb_syn_hash(&cookies->owed_key, &p->dst, &p->src, p->v6,
+				p->th.dest, p->th.source,
+				ntohl(p->th.ack_seq) - 1);
 	u64 owed = READ_ONCE(*wlb_owed_place(cookies, hash));
 
 	if ((owed ^ hash) & ~WLB_OWED_NONCE)

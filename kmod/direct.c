@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Whom the client's gateway asks directly, and what their answers tell. */
 #include <linux/random.h>
-#include <linux/siphash.h>
 #include <linux/slab.h>
 
 #include "clone.h"
 #include "direct.h"
+#include "hash.h"
 #include "hint.h"
 #include "learned.h"
 #include "race.h"
@@ -67,27 +67,19 @@ void wlb_questions_free(struct wlb_questions *questions)
 	kvfree(questions);
 }
 
-static u64 wlb_syn_hash(const struct wlb_questions *q, const struct wlb_syn *syn)
+/* Never 0, which is nobody. */
+static u64 wlb_question_hash(const struct wlb_questions *q, const struct wlb_syn *syn)
 {
-	struct {
-		union wlb_addr client, server;
-		__be16 port[2];
-		u32 isn;
-	} __aligned(8) key = {};
-
-	memcpy(&key.client, syn->key->client, wlb_addr_len(syn->key->v6));
-	memcpy(&key.server, syn->server, wlb_addr_len(syn->key->v6));
-	key.port[0] = syn->key->client_port;
-	key.port[1] = syn->key->server_port;
-	key.isn = syn->isn;
-	return siphash(&key, sizeof(key), &q->key) ?: 1;
+	return wlb_syn_hash(&q->key, syn->key->client, syn->server, syn->key->v6,
+			    syn->key->client_port, syn->key->server_port,
+			    syn->isn) ?: 1;
 }
 
 static void wlb_question_note(struct wlb_questions *questions,
 			      const struct wlb_syn *syn, u8 asked, bool repeated,
 			      bool sole)
 {
-	u64 who = wlb_syn_hash(questions, syn);
+	u64 who = wlb_question_hash(questions, syn);
 	struct wlb_question *q = &questions->slot[who % WLB_QUESTIONS];
 
 	spin_lock_bh(&q->lock);
@@ -117,7 +109,7 @@ static void wlb_question_told(struct wlb_questions *questions,
 			      const struct wlb_syn *syn, unsigned int i,
 			      struct wlb_told *told)
 {
-	u64 who = wlb_syn_hash(questions, syn);
+	u64 who = wlb_question_hash(questions, syn);
 	struct wlb_question *q = &questions->slot[who % WLB_QUESTIONS];
 
 	memset(told, 0, sizeof(*told));

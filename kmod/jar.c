@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Cookies that servers' gateways have given to this client gateway. */
 #include <linux/random.h>
-#include <linux/siphash.h>
 #include <linux/slab.h>
 
 #include "cookie.h"
+#include "hash.h"
 
 #define WLB_JAR_PLACES	8192
 
@@ -35,22 +35,10 @@ void wlb_jar_free(struct wlb_jar *jar)
 	kvfree(jar);
 }
 
-static u64 wlb_jar_hash(const struct wlb_jar *jar, const union wlb_addr *client,
-			const union wlb_addr *server, bool v6)
-{
-	struct {
-		union wlb_addr client, server;
-	} __aligned(8) of = {};
-
-	wlb_addr_site(&of.client, client, v6);
-	memcpy(&of.server, server, wlb_addr_len(v6));
-	return siphash(&of, sizeof(of), &jar->key);
-}
-
 void wlb_jar_put(struct wlb_jar *jar, const union wlb_addr *client,
 		 const union wlb_addr *server, bool v6, u64 cookie)
 {
-	u64 hash = wlb_jar_hash(jar, client, server, v6);
+	u64 hash = wlb_site_hash(&jar->key, client, server, v6);
 
 	WRITE_ONCE(jar->place[hash % WLB_JAR_PLACES].check, hash ^ cookie);
 	WRITE_ONCE(jar->place[hash % WLB_JAR_PLACES].cookie, cookie);
@@ -59,7 +47,7 @@ void wlb_jar_put(struct wlb_jar *jar, const union wlb_addr *client,
 u64 wlb_jar_get(const struct wlb_jar *jar, const union wlb_addr *client,
 		const union wlb_addr *server, bool v6)
 {
-	u64 hash = wlb_jar_hash(jar, client, server, v6);
+	u64 hash = wlb_site_hash(&jar->key, client, server, v6);
 	u64 check = READ_ONCE(jar->place[hash % WLB_JAR_PLACES].check);
 	u64 cookie = READ_ONCE(jar->place[hash % WLB_JAR_PLACES].cookie);
 

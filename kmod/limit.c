@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/random.h>
-#include <linux/siphash.h>
 #include <linux/slab.h>
 
+#include "hash.h"
 #include "limit.h"
 
 #define WLB_LIMITS_PLACES	8192
@@ -45,15 +45,9 @@ bool wlb_limits_take(struct wlb_limits *limits, const union wlb_addr *source,
 		     const union wlb_addr *server, bool v6, u32 rate,
 		     unsigned int n, u64 now)
 {
-	struct {
-		union wlb_addr source, server;
-	} __aligned(8) of = {};
+	u64 hash = wlb_site_hash(&limits->key, source, server, v6);
 	bool one, other;
-	u64 hash;
 
-	wlb_addr_site(&of.source, source, v6);
-	memcpy(&of.server, server, wlb_addr_len(v6));
-	hash = siphash(&of, sizeof(of), &limits->key);
 	one = wlb_limit_take(&limits->place[0][(u32)hash % WLB_LIMITS_PLACES],
 			     rate, n, now);
 	other = wlb_limit_take(&limits->place[1][(hash >> 32) % WLB_LIMITS_PLACES],
