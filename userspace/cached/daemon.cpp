@@ -9,6 +9,7 @@
 
 #include "cached/doors.h"
 #include "cached/membership.h"
+#include "daemon/wake.h"
 #include "wccp/codec.h"
 #include "wlb/control_name.h"
 
@@ -412,21 +413,9 @@ void Daemon::watch_pressure()
 
 void Daemon::wait()
 {
-    std::optional<wccp::Time> next;
-    for (const auto &[id, group] : groups_) {
-        const auto deadline = group->protocol.next_deadline();
-        if (deadline && (!next || *deadline < *next))
-            next = deadline;
-    }
-    if (!next) {
-        timer_.cancel();
-        return;
-    }
-    timer_.expires_at(std::chrono::steady_clock::time_point(*next));
-    timer_.async_wait([this](auto error) {
-        if (!error)
-            tick();
-    });
+    daemon::wake(
+        timer_, groups_, [](const auto &entry) { return entry.second->protocol.next_deadline(); },
+        [this] { tick(); });
 }
 
 void Daemon::tick()

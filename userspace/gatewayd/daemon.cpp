@@ -8,6 +8,7 @@
 #include <cerrno>
 
 #include "daemon/random.h"
+#include "daemon/wake.h"
 #include "gatewayd/show.h"
 #include "wlb/control_name.h"
 
@@ -280,19 +281,13 @@ void Daemon::look_after_kernel()
 
 void Daemon::wait()
 {
-    std::optional<registry::Time> next;
-    for (const auto &[id, gateway] : realms_)
-        if (const auto deadline = gateway.next_deadline())
-            next = std::min(next.value_or(registry::Time::max()), *deadline);
-    if (!next || ending_) {
+    if (ending_) {
         timer_.cancel();
         return;
     }
-    timer_.expires_at(std::chrono::steady_clock::time_point(*next));
-    timer_.async_wait([this](auto error) {
-        if (!error)
-            tick();
-    });
+    daemon::wake(
+        timer_, realms_, [](const auto &entry) { return entry.second.next_deadline(); },
+        [this] { tick(); });
 }
 
 void Daemon::tick()

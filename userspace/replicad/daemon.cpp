@@ -9,6 +9,7 @@
 
 #include "daemon/key_file.h"
 #include "daemon/random.h"
+#include "daemon/wake.h"
 #include "replicad/show.h"
 #include "wlb/control_name.h"
 
@@ -399,19 +400,9 @@ void Daemon::look_after_kernel()
 
 void Daemon::wait()
 {
-    std::optional<registry::Time> next;
-    for (const auto &[id, door] : doors_)
-        if (const auto deadline = door.next_deadline())
-            next = std::min(next.value_or(registry::Time::max()), *deadline);
-    if (!next) {
-        timer_.cancel();
-        return;
-    }
-    timer_.expires_at(std::chrono::steady_clock::time_point(*next));
-    timer_.async_wait([this](auto error) {
-        if (!error)
-            tick();
-    });
+    daemon::wake(
+        timer_, doors_, [](const auto &entry) { return entry.second.next_deadline(); },
+        [this] { tick(); });
 }
 
 void Daemon::tick()

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "daemon/wake.h"
 #include "routerd/kernel_form.h"
 #include "wccp/codec.h"
 #include "wlb/control_name.h"
@@ -359,21 +360,9 @@ void Daemon::try_kernel_again()
 
 void Daemon::wait()
 {
-    std::optional<wccp::Time> next;
-    for (const auto &[id, group] : groups_) {
-        const auto deadline = group.protocol.next_deadline();
-        if (deadline && (!next || *deadline < *next))
-            next = deadline;
-    }
-    if (!next) {
-        timer_.cancel();
-        return;
-    }
-    timer_.expires_at(std::chrono::steady_clock::time_point(*next));
-    timer_.async_wait([this](auto error) {
-        if (!error)
-            tick();
-    });
+    daemon::wake(
+        timer_, groups_, [](const auto &entry) { return entry.second.protocol.next_deadline(); },
+        [this] { tick(); });
 }
 
 void Daemon::tick()

@@ -38,65 +38,61 @@ int list(Context &context, const Command &command, const Args &args)
     return done;
 }
 
-std::optional<Address> read_server(Options &options)
+// A command of one server or all.
+int of_server(Context &context, const Command &command, const Args &args,
+              const std::function<int(Kernel &kernel, const std::optional<Address> &server)> &act)
 {
-    if (!options.has("SERVER"))
-        return std::nullopt;
-    const auto server = Address::parse(options.text("SERVER"));
-    if (!server)
-        options.complain(server.error().message);
-    return server ? std::optional(*server) : std::nullopt;
+    Options options(context, command);
+    options.word("SERVER", false);
+    if (!options.parse(args))
+        return options.status();
+    std::optional<Address> server;
+    if (options.has("SERVER")) {
+        const auto parsed = Address::parse(options.text("SERVER"));
+        if (parsed)
+            server = *parsed;
+        else
+            options.complain(parsed.error().message);
+    }
+    if (!options.good())
+        return options.status();
+    auto kernel = context.connect();
+    return kernel ? act(**kernel, server) : refuse(context, kernel.error());
 }
 
 int learned(Context &context, const Command &command, const Args &args)
 {
-    Options options(context, command);
-    options.word("SERVER", false);
-    if (!options.parse(args))
-        return options.status();
-    const auto server = read_server(options);
-    if (!options.good())
-        return options.status();
-    auto kernel = context.connect();
-    if (!kernel)
-        return refuse(context, kernel.error());
-    const auto all = (*kernel)->read_learned();
-    if (!all)
-        return refuse(context, all.error());
-    auto array = Json::array();
-    for (const auto &origin : *all) {
-        if (server && origin.server != *server)
-            continue;
+    return of_server(context, command, args, [&](Kernel &kernel, const auto &server) -> int {
+        const auto all = kernel.read_learned();
+        if (!all)
+            return refuse(context, all.error());
+        auto array = Json::array();
+        for (const auto &origin : *all) {
+            if (server && origin.server != *server)
+                continue;
+            if (context.json)
+                array.push_back(to_json(origin));
+            else if (!origin.answerers.empty())
+                context.out << to_text(origin) << "\n";
+        }
         if (context.json)
-            array.push_back(to_json(origin));
-        else if (!origin.answerers.empty())
-            context.out << to_text(origin) << "\n";
-    }
-    if (context.json)
-        context.write(array);
-    return done;
+            context.write(array);
+        return done;
+    });
 }
 
 int forget(Context &context, const Command &command, const Args &args)
 {
-    Options options(context, command);
-    options.word("SERVER", false);
-    if (!options.parse(args))
-        return options.status();
-    const auto server = read_server(options);
-    if (!options.good())
-        return options.status();
-    auto kernel = context.connect();
-    if (!kernel)
-        return refuse(context, kernel.error());
-    const auto count = (*kernel)->forget_learned(server);
-    if (!count)
-        return refuse(context, count.error());
-    if (context.json)
-        context.write({{"forgotten", *count}});
-    else
-        context.out << "forgot " << *count << "\n";
-    return done;
+    return of_server(context, command, args, [&](Kernel &kernel, const auto &server) -> int {
+        const auto count = kernel.forget_learned(server);
+        if (!count)
+            return refuse(context, count.error());
+        if (context.json)
+            context.write({{"forgotten", *count}});
+        else
+            context.out << "forgot " << *count << "\n";
+        return done;
+    });
 }
 
 // A descriptor that can be read once SIGINT or SIGTERM came.

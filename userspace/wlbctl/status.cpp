@@ -28,10 +28,10 @@ double part(std::uint64_t of, std::uint64_t whole)
     return whole == 0 ? 0 : static_cast<double>(of) / static_cast<double>(whole);
 }
 
-Json of_client_gateway(const Stats &stats, const std::vector<RaceRecord> &races)
+Json of_client_gateway(const Stats &stats, const std::vector<Standings> &latest)
 {
     auto origins = Json::array();
-    for (const auto &origin : standings(races))
+    for (const auto &origin : latest)
         origins.push_back(to_json(origin));
     return {{"flows", stats.flows},
             {"racing", stats.racing},
@@ -100,14 +100,14 @@ void write_counts(std::ostream &out, const char *title, const Json &counts)
         out << "    " << title << " " << name << " " << count << "\n";
 }
 
-void write(std::ostream &out, const Json &status, const std::vector<RaceRecord> &races)
+void write(std::ostream &out, const Json &status, const std::vector<Standings> &latest)
 {
     if (status.contains("client_gateway")) {
         const auto &cg = status.at("client_gateway");
         out << "client gateway: " << cg.at("flows") << " flows, " << cg.at("racing")
             << " racing; won by replicas " << cg.at("won_by_replicas") << ", by servers "
             << cg.at("won_by_servers") << ", by nobody " << cg.at("unanswered") << "\n";
-        for (const auto &origin : standings(races))
+        for (const auto &origin : latest)
             out << "  " << to_text(origin);
     }
     if (status.contains("server_gateway")) {
@@ -151,13 +151,13 @@ int status(Context &context, const Command &command, const Args &args)
     if (!stats)
         return refuse(context, stats.error());
     auto json = Json::object();
-    std::vector<RaceRecord> races;
+    std::vector<Standings> latest;
     if ((running->roles & WLB_ROLE_CLIENT_GATEWAY) != 0) {
-        auto read = (*kernel)->read_races();
-        if (!read)
-            return refuse(context, read.error());
-        races = std::move(*read);
-        json["client_gateway"] = of_client_gateway(*stats, races);
+        const auto races = (*kernel)->read_races();
+        if (!races)
+            return refuse(context, races.error());
+        latest = standings(*races);
+        json["client_gateway"] = of_client_gateway(*stats, latest);
     }
     if ((running->roles & WLB_ROLE_SERVER_GATEWAY) != 0) {
         const auto replicas = (*kernel)->read_replicas();
@@ -170,7 +170,7 @@ int status(Context &context, const Command &command, const Args &args)
     if (context.json)
         context.write(json);
     else
-        write(context.out, json, races);
+        write(context.out, json, latest);
     return done;
 }
 
