@@ -3,6 +3,7 @@
 # Builds the module for one kernel: build-kmod.sh KVER [make arguments]
 # -> build/kmod/KVER/wlb.ko, objects beside it, the source tree untouched.
 # KVER may also be one of scripts/debug-kernel.sh: uml, smp, kcsan, native.
+# With WLB_BENCH=m: also wlb-inject.ko, which the benchmarks take their packets from.
 # With CC=clang: for its warnings. It lacks what Debian's gcc has for the mitigations
 # of the CPU's faults, so that module is not for use, and lies in build/kmod/clang-KVER.
 set -euo pipefail
@@ -38,4 +39,5 @@ ln -sfn "$PWD/Kbuild" "$out/Kbuild"
 ln -sfn "$PWD/include" "$out/include"
 find "$out/kmod" -type l -delete
 ln -sf "$PWD"/kmod/*.[ch] "$out/kmod/"
+ln -sf "$PWD/tests/bench/inject.c" "$out/inject.c"
 exec make -C "$headers" M="$PWD/$out" "${clang[@]}" "$@" modules

@@ -116,6 +116,8 @@ boot() {
 	else
 		speed=(-accel "tcg,thread=multi" -smp "$cpus" -rtc base=utc)
 	fi
+	# a TCG plugin, which would rather have symbols at their places
+	[ -z "${WLB_PLUGIN:-}" ] || { speed+=(-plugin "$WLB_PLUGIN") && append+=(nokaslr); }
 
 	# The emulated TSC is in step on all CPUs; the other clocks cost a way out of the
 	# emulation per reading. cat: QEMU makes its standard output non-blocking.

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Packets from nowhere, for benchmarks: whoever writes a struct inject and a frame
+ * behind it to /proc/wlb-inject has the frame received so many times by a device of
+ * his namespace, as by a driver, in a loop without a pause. Reading tells how long
+ * that took, in ns. What comes of a packet, up to its being freed, is part of it.
+ */
+#include <linux/etherdevice.h>
+#include <linux/ip.h>
+#include <linux/module.h>
+#include <linux/netdevice.h>
+#include <linux/nsproxy.h>
+#include <linux/proc_fs.h>
+#include <linux/tcp.h>
+#include <linux/uaccess.h>
+#include <net/ip.h>
+#include <net/net_namespace.h>
+
+#define INJECT_FRAME_MAX	2048
+#define INJECT_FILL_MAX		65000
+
+enum inject_csum { INJECT_NONE, INJECT_UNNECESSARY, INJECT_PARTIAL };
+
+/* All in host order. Offsets are bytes from the Ethernet header; 0: there is none. */
+struct inject {
+	char dev[16];
+	u32 count;	/* packets, or GSO packets */
+	u32 flows;	/* packet i is of flow i % flows */
+	u32 burst;	/* handed over together; 1: one by one */
+	u32 fill;	/* bytes of payload behind the frame, in pages */
+	u16 gso_size;
+	u16 gso_type;	/* SKB_GSO_* */
+	u16 port_at;	/* big-endian word, + flow % 16384 */
+	u16 host_at;	/* big-endian word, + flow / 16384 */
+	u16 ip_at[2];	/* IPv4 headers whose checksum is to be filled in */
+	u16 tcp_at;
+	u16 csum;	/* enum inject_csum */
+};
+
+static DEFINE_MUTEX(inject_lock);
+static u64 inject_ns;
+static u8 inject_frame[INJECT_FRAME_MAX];
+
+static void inject_add(u8 *data, u16 at, u16 n)
+{
+	__be16 *word = (__be16 *)(data + at);
+
+	if (at)
+		*word = htons(ntohs(*word) + n);
+}
+
+static struct sk_buff *inject_make(struct net_device *dev, const struct inject *in,
+				   unsigned int len, u32 flow, struct page *page)
+{
+	struct sk_buff *skb = netdev_alloc_skb_ip_align(dev, 64 + len);
+	unsigned int i;
+	u8 *data;
+
+	if (!skb)
+		return NULL;
+	skb_reserve(skb, 64);
+	data = skb_put_data(skb, inject_frame, len);
+	inject_add(data, in->port_at, flow & 0x3fff);
+	inject_add(data, in->host_at, flow >> 14);
+	for (i = 0; i < ARRAY_SIZE(in->ip_at); i++) {
+		struct iphdr *ip = (struct iphdr *)(data + in->ip_at[i]);
+
+		if (in->ip_at[i])
+			ip->check = ip_fast_csum(ip, ip->ihl);
+	}
+	if (page) {
+		get_page(page);
+		skb_add_rx_frag(skb, 0, page, 0, in->fill, in->fill);
+	}
+	if (in->csum == INJECT_PARTIAL) {
+		skb->ip_summed = CHECKSUM_PARTIAL;
+		skb->csum_start = skb_headroom(skb) + in->tcp_at;
+		skb->csum_offset = offsetof(struct tcphdr, check);
+	} else if (in->csum == INJECT_UNNECESSARY) {
+		skb->ip_summed = CHECKSUM_UNNECESSARY;
+	}
+	if (in->gso_size) {
+		skb_shinfo(skb)->gso_size = in->gso_size;
+		skb_shinfo(skb)->gso_type = in->gso_type;
+		skb_shinfo(skb)->gso_segs = DIV_ROUND_UP(in->fill, in->gso_size);
+	}
+	ether_addr_copy(data, dev->dev_addr);
+	skb->protocol = eth_type_trans(skb, dev);
+	return skb;
+}
+
+static int inject_run(struct net_device *dev, const struct inject *in,
+		      unsigned int len, struct page *page)
+{
+	LIST_HEAD(list);
+	u64 began;
+	u32 i;
+
+	/* for hot.c */
+	asm volatile(".byte 0x0f, 0x1f, 0x80, 0x00, 0x62, 0x6c, 0x77");
+	began = ktime_get_ns();
+	for (i = 0; i < in->count; i++) {
+		struct sk_buff *skb = inject_make(dev, in, len, i % in->flows, page);
+
+		if (!skb)
+			return -ENOMEM;
+		if (in->burst > 1) {
+			list_add_tail(&skb->list, &list);
+			if ((i + 1) % in->burst && i + 1 < in->count)
+				continue;
+		}
+		local_bh_disable();
+		if (in->burst > 1)
+			netif_receive_skb_list(&list);
+		else
+			netif_receive_skb(skb);
+		local_bh_enable();
+		INIT_LIST_HEAD(&list);
+		if (!(i & 1023))
+			cond_resched();
+	}
+	inject_ns = ktime_get_ns() - began;
+	asm volatile(".byte 0x0f, 0x1f, 0x80, 0x01, 0x62, 0x6c, 0x77");
+	return 0;
+}
+
+static bool inject_offset_ok(u16 at, size_t room, unsigned int len)
+{
+	return !(at & 1) && at + room <= len;
+}
+
+static bool inject_ok(const struct inject *in, unsigned int len)
+{
+	return strnlen(in->dev, sizeof(in->dev)) < sizeof(in->dev) && in->flows &&
+	       in->burst && in->fill <= INJECT_FILL_MAX &&
+	       in->csum <= INJECT_PARTIAL && len >= ETH_HLEN &&
+	       inject_offset_ok(in->port_at, 2, len) &&
+	       inject_offset_ok(in->host_at, 2, len) &&
+	       inject_offset_ok(in->ip_at[0], sizeof(struct iphdr), len) &&
+	       inject_offset_ok(in->ip_at[1], sizeof(struct iphdr), len) &&
+	       inject_offset_ok(in->tcp_at, sizeof(struct tcphdr), len);
+}
+
+static ssize_t inject_write(struct file *file, const char __user *from, size_t n,
+			    loff_t *pos)
+{
+	struct page *page = NULL;
+	struct net_device *dev;
+	struct inject in;
+	unsigned int len;
+	int err;
+
+	if (n < sizeof(in) || n > sizeof(in) + sizeof(inject_frame))
+		return -EINVAL;
+	len = n - sizeof(in);
+	if (copy_from_user(&in, from, sizeof(in)))
+		return -EFAULT;
+	if (!inject_ok(&in, len))
+		return -EINVAL;
+	mutex_lock(&inject_lock);
+	err = -EFAULT;
+	if (copy_from_user(inject_frame, from + sizeof(in), len))
+		goto unlock;
+	err = -ENODEV;
+	dev = dev_get_by_name(current->nsproxy->net_ns, in.dev);
+	if (!dev)
+		goto unlock;
+	err = -ENOMEM;
+	if (in.fill) {
+		page = alloc_pages(GFP_KERNEL | __GFP_COMP | __GFP_ZERO,
+				   get_order(in.fill));
+		if (!page)
+			goto put;
+	}
+	err = inject_run(dev, &in, len, page);
+	if (page)
+		put_page(page);
+put:
+	dev_put(dev);
+unlock:
+	mutex_unlock(&inject_lock);
+	return err ?: n;
+}
+
+static ssize_t inject_read(struct file *file, char __user *to, size_t n, loff_t *pos)
+{
+	char text[24];
+	int len = scnprintf(text, sizeof(text), "%llu\n", inject_ns);
+
+	return simple_read_from_buffer(to, n, pos, text, len);
+}
+
+static const struct proc_ops inject_ops = {
+	.proc_write = inject_write, .proc_read = inject_read,
+};
+
+static int __init inject_init(void)
+{
+	return proc_create("wlb-inject", 0600, NULL, &inject_ops) ? 0 : -ENOMEM;
+}
+
+static void __exit inject_exit(void)
+{
+	remove_proc_entry("wlb-inject", NULL);
+}
+
+module_init(inject_init);
+module_exit(inject_exit);
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("Injects packets for the benchmarks of wlb");

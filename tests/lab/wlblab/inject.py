@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Packets from nowhere: tests/bench/inject.c, by /proc/wlb-inject."""
+
+import dataclasses
+import os
+import pathlib
+import struct
+import subprocess
+
+from .kernel import MODULE
+
+_PROC = pathlib.Path("/proc/wlb-inject")
+_ETHER = 14
+NONE, UNNECESSARY, PARTIAL = range(3)
+# Of Linux's include/linux/skbuff.h.
+GSO_TCPV4, GSO_TCPV6 = 1 << 0, 1 << 4
+
+
+def load():
+    subprocess.run(["insmod", MODULE.with_name("wlb-inject.ko")], check=True)
+
+
+def unload():
+    subprocess.run(["rmmod", "wlb-inject"], check=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Packet:
+    """One to be injected: bytes from the IP header on, and what of it differs from flow to
+    flow: the port and, all 16384 flows, the low half of the address at these offsets."""
+    raw: bytes
+    port_at: int = 0
+    host_at: int = 0
+    inner: int = 0          # where an IPv4 header inside is, which differs
+    fill: int = 0           # bytes of payload behind, in pages
+    gso_size: int = 0
+    burst: int = 1
+
+    @property
+    def family(self):
+        return self.raw[0] >> 4
+
+    def request(self, device, count, flows):
+        six = self.family == 6
+        ether = bytes(6) + b"\x02\0\0\0\0\xfe" + (b"\x86\xdd" if six else b"\x08\0")
+        tcp = _ETHER + (40 if six else 20)
+        heads = [0 if six else _ETHER, _ETHER + self.inner if self.inner else 0]
+        gso = (GSO_TCPV6 if six else GSO_TCPV4) if self.gso_size else 0
+        raw = bytearray(self.raw)
+        for at in heads:
+            if at:
+                raw[at - _ETHER + 10:at - _ETHER + 12] = b"\0\0"
+        return struct.pack(
+            "=16sIIIIHHHHHHHH", device.encode(), count, flows, self.burst, self.fill,
+            self.gso_size, gso, self.port_at and self.port_at + _ETHER,
+            self.host_at and self.host_at + _ETHER, *heads, tcp,
+            PARTIAL if self.gso_size else UNNECESSARY) + ether + bytes(raw)
+
+
+def run(host, packet, device, count, flows=1):
+    """ns per packet, from its making to its end; by a clock that counts instructions, those."""
+    with host.entered():
+        fd = os.open(_PROC, os.O_RDWR)
+        try:
+            os.write(fd, packet.request(device, count, flows))
+            return int(os.pread(fd, 32, 0)) / count
+        finally:
+            os.close(fd)
