@@ -5,7 +5,7 @@ KVER    ?= $(shell uname -r)
 DESTDIR ?=
 PREFIX  ?= /usr/local
 
-.PHONY: help all deps kmod userspace demo demo-wccp bench-race check check-debug check-matrix \
+.PHONY: help all deps kmod userspace demo demo-wccp bench bench-quick bench-profile bench-race check check-debug check-matrix \
 	check-smp check-kcsan fuzz coverage lint install uninstall clean
 
 help: ## list the targets
@@ -27,6 +27,16 @@ demo: deps ## a client's pages served by the nearest replica, in a test machine
 
 demo-wccp: deps ## pages by way of two routers and three proxies that die and come back, likewise
 	scripts/demo.sh wccp
+
+bench: deps ## what a packet costs, in instructions, beside nftables and IPVS
+	scripts/bench.sh full
+
+bench-quick: deps ## the same of ours alone: does it cost more than was committed to?
+	scripts/bench.sh quick
+
+# For example: make bench-profile ROWS="winning answer" FAMILY=4
+bench-profile: deps ## where the instructions of one row are spent, by function
+	ROWS="$(ROWS)" FAMILY=$(FAMILY) scripts/bench.sh profile
 
 # A part of it: make bench-race CELLS="5:1:0 5:1:1" CONNECTIONS=200
 bench-race: deps ## how often the nearest wins by race mode, beside what can be had at best

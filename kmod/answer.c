@@ -12,6 +12,7 @@
 #include "hint.h"
 #include "icmp.h"
 #include "live.h"
+#include "plain.h"
 #include "race.h"
 #include "segment.h"
 #include "track.h"
@@ -508,27 +509,30 @@ static unsigned int wlb_cg_other(struct wlb_net *wn, const struct wlb_cg *cg,
 	return wlb_cg_tunnelled(wn, cg, skb, v6);
 }
 
-static __always_inline unsigned int wlb_cg_in(struct wlb_net *wn,
-					      struct sk_buff *skb,
-					      const struct nf_hook_state *state,
-					      const bool v6)
+/* What a client, or the host itself (@in is NULL), sends to a service is not tracked. */
+static noinline void wlb_untrack_client(const struct wlb_cg *cg,
+					struct sk_buff *skb,
+					const struct net_device *in, bool v6)
 {
-	const struct wlb_cg *cg = rcu_dereference(wn->cg);
+	struct wlb_pkt p;
+
+	if (wlb_pkt_parse(skb, 0, v6, &p) > 0 &&
+	    wlb_portmap_has(&cg->map, p.th.dest) && wlb_cg_inside(cg, in))
+		wlb_untrack(cg, skb);
+}
+
+static noinline unsigned int wlb_cg_in_any(struct wlb_net *wn,
+					   const struct wlb_cg *cg,
+					   struct sk_buff *skb, bool v6)
+{
 	struct wlb_flow *f;
 	struct wlb_far a;
 	int ok;
 
-	if (!cg)
-		return NF_ACCEPT;
 	ok = wlb_pkt_parse(skb, 0, v6, &a.p);
 	if (!ok)
 		return wlb_cg_other(wn, cg, skb, v6);
-	if (ok < 0)
-		return NF_ACCEPT;
-	if (cg->notrack && wlb_portmap_has(&cg->map, a.p.th.dest) &&
-	    wlb_cg_inside(cg, state->in))
-		wlb_untrack(cg, skb);
-	if (!wlb_portmap_has(&cg->map, a.p.th.source))
+	if (ok < 0 || !wlb_portmap_has(&cg->map, a.p.th.source))
 		return NF_ACCEPT;
 	wlb_far_init(&a, wn->table, NULL);
 	if (wlb_pkt_flags(&a.p) & WLB_TCP_CONTROL)
@@ -550,6 +554,98 @@ static __always_inline unsigned int wlb_cg_in(struct wlb_net *wn,
 	return NF_ACCEPT;
 }
 
+/* The winner's plain segment, under its own address or, @raw, under the server's. */
+static __always_inline unsigned int
+wlb_plain_carry_in(struct wlb_net *wn, const struct wlb_cg *cg,
+		   struct sk_buff *skb, const struct tcphdr *th,
+		   struct wlb_flow *f, const bool raw, const bool v6)
+{
+	struct wlb_seg seg;
+
+	wlb_plain_seg(skb, th, v6, &seg);
+	wlb_fsm_track(&f->fsm, &seg, WLB_DIR_SERVER);
+	wlb_flow_touch(f, cg->timeouts.established);
+	wlb_live_heard(wlb_flow_winner(f));
+	if (!raw && wlb_plain_set_addr(skb, v6, true, wlb_flow_server(f, v6))) {
+		wlb_count(wn, WLB_STAT_translate_failed);
+		return NF_DROP;
+	}
+	wlb_untrack(cg, skb);
+	wlb_count(wn, raw ? WLB_STAT_passed_in : WLB_STAT_translated_in);
+	return NF_ACCEPT;
+}
+
+/* A service's plain packet: straight on with what the winner of a flow sends. */
+static __always_inline unsigned int wlb_cg_in_plain(struct wlb_net *wn,
+						    const struct wlb_cg *cg,
+						    struct sk_buff *skb,
+						    const struct tcphdr *th,
+						    const bool v6)
+{
+	const union wlb_addr *src = wlb_plain_src(skb, v6);
+	struct wlb_flow_key key = {
+		.client = wlb_plain_dst(skb, v6), .client_port = th->dest,
+		.server_port = th->source, .v6 = v6,
+	};
+	struct wlb_flow *f;
+	u32 hash;
+
+	if (!wlb_plain_data(skb, th, v6))
+		return wlb_cg_in_any(wn, cg, skb, v6);
+	hash = wlb_flow_hash(wn->table, &key);
+	wlb_flow_for_each(f, wn->table, hash, &key) {
+		bool raw = !wlb_flow_won_by(f, src, v6);
+
+		if (raw && !wlb_addr_eq(wlb_flow_server(f, v6), src, v6))
+			continue;
+		if ((raw && !wlb_flow_spoofed(f)) ||
+		    READ_ONCE(f->fsm.state) != WLB_FLOW_WON ||
+		    (READ_ONCE(f->fsm.flags) & WLB_FSM_REOPEN))
+			return wlb_cg_in_any(wn, cg, skb, v6);
+		return raw ? wlb_plain_carry_in(wn, cg, skb, th, f, true, v6) :
+			     wlb_plain_carry_in(wn, cg, skb, th, f, false, v6);
+	}
+	return NF_ACCEPT;
+}
+
+static noinline unsigned int wlb_cg_in_plain4(struct wlb_net *wn,
+					      const struct wlb_cg *cg,
+					      struct sk_buff *skb,
+					      const struct tcphdr *th)
+{
+	return wlb_cg_in_plain(wn, cg, skb, th, false);
+}
+
+static noinline unsigned int wlb_cg_in_plain6(struct wlb_net *wn,
+					      const struct wlb_cg *cg,
+					      struct sk_buff *skb,
+					      const struct tcphdr *th)
+{
+	return wlb_cg_in_plain(wn, cg, skb, th, true);
+}
+
+/* What is of no service, as most is, costs no more than to see that. */
+static __always_inline unsigned int wlb_cg_in(struct wlb_net *wn,
+					      struct sk_buff *skb,
+					      const struct nf_hook_state *state,
+					      const bool v6)
+{
+	const struct wlb_cg *cg = rcu_dereference(wn->cg);
+	const struct tcphdr *th;
+
+	if (!cg)
+		return NF_ACCEPT;
+	if (cg->notrack)
+		wlb_untrack_client(cg, skb, state->in, v6);
+	th = wlb_plain_tcp(skb, v6);
+	if (!th)
+		return wlb_cg_in_any(wn, cg, skb, v6);
+	if (!wlb_portmap_has(&cg->map, th->source))
+		return NF_ACCEPT;
+	return v6 ? wlb_cg_in_plain6(wn, cg, skb, th) :
+		    wlb_cg_in_plain4(wn, cg, skb, th);
+}
+
 unsigned int wlb_cg_in4(void *priv, struct sk_buff *skb,
 			const struct nf_hook_state *state)
 {
@@ -562,17 +658,14 @@ unsigned int wlb_cg_in6(void *priv, struct sk_buff *skb,
 	return wlb_cg_in(priv, skb, state, true);
 }
 
-/* What the host itself sends is untracked as what its clients do. */
 static __always_inline unsigned int wlb_cg_local(struct wlb_net *wn,
 						 struct sk_buff *skb,
 						 const bool v6)
 {
 	const struct wlb_cg *cg = rcu_dereference(wn->cg);
-	struct wlb_pkt p;
 
-	if (cg && cg->notrack && wlb_pkt_parse(skb, 0, v6, &p) > 0 &&
-	    wlb_portmap_has(&cg->map, p.th.dest) && wlb_cg_inside(cg, NULL))
-		wlb_untrack(cg, skb);
+	if (cg && cg->notrack)
+		wlb_untrack_client(cg, skb, NULL, v6);
 	return NF_ACCEPT;
 }
 

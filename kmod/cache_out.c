@@ -198,9 +198,9 @@ static unsigned int wlb_cache_gre(struct wlb_net *wn, struct sk_buff *skb,
 		memset(IPCB(skb), 0, sizeof(*IPCB(skb)));
 	}
 	wlb_cache_clear(skb, v6);
+	skb->ignore_df |= cut;
 	if (wlb_tunnel_push(skb, &tunnel, tos))
 		goto failed;
-	skb->ignore_df |= cut;
 	wlb_group_count(wn, r->group, WLB_GROUP_STAT_gre);
 	if (routed)
 		return NF_ACCEPT;

@@ -11,41 +11,46 @@
 #include "flow.h"
 #include "hint.h"
 #include "icmp.h"
+#include "plain.h"
 #include "race.h"
 #include "segment.h"
 #include "tunnel.h"
 
-static int wlb_route_out(struct wlb_net *wn, struct wlb_peer *peer,
-			 struct sk_buff *skb, const union wlb_addr *src)
+static __always_inline int wlb_route_out(struct wlb_net *wn, struct wlb_peer *peer,
+					 struct sk_buff *skb,
+					 const union wlb_addr *src, bool v6)
 {
+	/* the gateway's own packets come here in process context */
+	bool process = !softirq_count();
 	int err;
 
-	/* the gateway's own packets come here in process context */
-	local_bh_disable();
-	err = wlb_peer_route(peer, wn->net, skb, src);
-	local_bh_enable();
+	if (process)
+		local_bh_disable();
+	err = wlb_peer_route(peer, wn->net, skb, src, v6);
+	if (process)
+		local_bh_enable();
 	return err;
 }
 
 /* FIG 6C, op 656. */
 static unsigned int wlb_carry_tunnel(struct wlb_net *wn, struct sk_buff *skb,
-				     const struct wlb_pkt *p,
-				     struct wlb_peer *peer)
+				     struct wlb_peer *peer, bool v6)
 {
 	struct wlb_tunnel tunnel = {
-		.to = peer->addr, .from = p->src, .v6 = p->v6, .via = peer->via,
+		.to = peer->addr, .v6 = v6, .via = peer->via,
 	};
 	unsigned int mtu;
 
-	if (wlb_route_out(wn, peer, skb, &p->src))
+	memcpy(&tunnel.from, wlb_plain_src(skb, v6), wlb_addr_len(v6));
+	if (wlb_route_out(wn, peer, skb, &tunnel.from, v6))
 		goto failed;
-	mtu = wlb_tunnel_mtu(skb_dst(skb), p->v6, peer->via);
-	if (!wlb_tunnel_fits(skb, p->v6, mtu)) {
-		wlb_tunnel_too_big(skb, p->v6, mtu);
+	mtu = wlb_tunnel_mtu(skb_dst(skb), v6, peer->via);
+	if (!wlb_tunnel_fits(skb, v6, mtu)) {
+		wlb_tunnel_too_big(skb, v6, mtu);
 		wlb_count(wn, WLB_STAT_too_big_out);
 		return NF_DROP;
 	}
-	if (wlb_tunnel_push(skb, &tunnel, wlb_tunnel_tos(skb, p->v6)))
+	if (wlb_tunnel_push(skb, &tunnel, wlb_tunnel_tos(skb, v6)))
 		goto failed;
 	wlb_count(wn, WLB_STAT_tunnelled_out);
 	return NF_ACCEPT;
@@ -66,9 +71,9 @@ static __always_inline unsigned int wlb_carry_out(struct wlb_net *wn,
 	/* a SYN to a spoofing replica's own address is for that address */
 	if (peer->ret == WLB_RETURN_TUNNEL ||
 	    (peer->ret == WLB_RETURN_SPOOF && wlb_pkt_is_syn(p)))
-		return wlb_carry_tunnel(wn, skb, p, peer);
+		return wlb_carry_tunnel(wn, skb, peer, p->v6);
 	if (wlb_pkt_set_addr(skb, p, false, &peer->addr) ||
-	    wlb_route_out(wn, peer, skb, &p->src)) {
+	    wlb_route_out(wn, peer, skb, &p->src, p->v6)) {
 		wlb_count(wn, WLB_STAT_translate_failed);
 		return NF_DROP;
 	}
@@ -380,7 +385,7 @@ static unsigned int wlb_cg_icmp_out(struct wlb_net *wn, struct sk_buff *skb,
 		c.quoted_src = &peer->addr;
 	err = wlb_icmp_change(skb, &q, &c);
 	if (!err)
-		err = wlb_route_out(wn, peer, skb, &q.from);
+		err = wlb_route_out(wn, peer, skb, &q.from, v6);
 	if (err) {
 		wlb_count(wn, err == -EBADMSG ? WLB_STAT_icmp_bad_checksum :
 						WLB_STAT_translate_failed);
@@ -390,13 +395,13 @@ static unsigned int wlb_cg_icmp_out(struct wlb_net *wn, struct sk_buff *skb,
 	return NF_ACCEPT;
 }
 
-/* FIG 2 and the client's half of FIG 6. */
-static __always_inline unsigned int wlb_cg_out(struct wlb_net *wn,
-					       struct sk_buff *skb,
-					       const struct nf_hook_state *state,
-					       const bool v6)
+/* FIG 2 and the client's half of FIG 6, of any packet. */
+static noinline unsigned int wlb_cg_out_any(struct wlb_net *wn,
+					    const struct wlb_cg *cg,
+					    struct sk_buff *skb,
+					    const struct nf_hook_state *state,
+					    bool v6)
 {
-	const struct wlb_cg *cg = rcu_dereference(wn->cg);
 	struct wlb_flow_key key = { .v6 = v6 };
 	struct wlb_flow *f;
 	struct wlb_seg seg;
@@ -404,8 +409,6 @@ static __always_inline unsigned int wlb_cg_out(struct wlb_net *wn,
 	u32 hash;
 	int ok;
 
-	if (!cg || wlb_is_own())
-		return NF_ACCEPT;
 	ok = wlb_pkt_parse(skb, 0, v6, &p);
 	if (!ok)
 		return wlb_cg_icmp_out(wn, skb, v6);
@@ -434,6 +437,86 @@ static __always_inline unsigned int wlb_cg_out(struct wlb_net *wn,
 	wlb_fsm_track(&f->fsm, &seg, WLB_DIR_CLIENT);
 	wlb_flow_touch(f, cg->timeouts.established);
 	return wlb_carry_out(wn, skb, &p, f);
+}
+
+/* The same of a service's plain packets, straight on with what is a winner's. */
+static __always_inline unsigned int wlb_cg_out_plain(struct wlb_net *wn,
+						     const struct wlb_cg *cg,
+						     struct sk_buff *skb,
+						     const struct tcphdr *th,
+						     const struct nf_hook_state *state,
+						     const bool v6)
+{
+	struct wlb_flow_key key = {
+		.client = wlb_plain_src(skb, v6), .client_port = th->source,
+		.server_port = th->dest, .v6 = v6,
+	};
+	struct wlb_peer *peer;
+	struct wlb_flow *f;
+	struct wlb_seg seg;
+
+	if (!wlb_plain_data(skb, th, v6))
+		return wlb_cg_out_any(wn, cg, skb, state, v6);
+	f = wlb_flow_to_server(wn->table, wlb_flow_hash(wn->table, &key), &key,
+			       wlb_plain_dst(skb, v6));
+	peer = f ? wlb_flow_winner(f) : NULL;
+	if (!peer)
+		return NF_ACCEPT;
+	if (READ_ONCE(f->fsm.state) != WLB_FLOW_WON)
+		return wlb_cg_out_any(wn, cg, skb, state, v6);
+
+	wlb_plain_seg(skb, th, v6, &seg);
+	wlb_fsm_track(&f->fsm, &seg, WLB_DIR_CLIENT);
+	wlb_flow_touch(f, cg->timeouts.established);
+	if (peer->ret == WLB_RETURN_TUNNEL)
+		return wlb_carry_tunnel(wn, skb, peer, v6);
+	if (wlb_plain_set_addr(skb, v6, false, &peer->addr) ||
+	    wlb_route_out(wn, peer, skb, wlb_plain_src(skb, v6), v6)) {
+		wlb_count(wn, WLB_STAT_translate_failed);
+		return NF_DROP;
+	}
+	wlb_count(wn, WLB_STAT_translated_out);
+	return NF_ACCEPT;
+}
+
+static noinline unsigned int wlb_cg_out_plain4(struct wlb_net *wn,
+					       const struct wlb_cg *cg,
+					       struct sk_buff *skb,
+					       const struct tcphdr *th,
+					       const struct nf_hook_state *state)
+{
+	return wlb_cg_out_plain(wn, cg, skb, th, state, false);
+}
+
+static noinline unsigned int wlb_cg_out_plain6(struct wlb_net *wn,
+					       const struct wlb_cg *cg,
+					       struct sk_buff *skb,
+					       const struct tcphdr *th,
+					       const struct nf_hook_state *state)
+{
+	return wlb_cg_out_plain(wn, cg, skb, th, state, true);
+}
+
+/* What is of no service, as most is, costs no more than to see that. */
+static __always_inline unsigned int wlb_cg_out(struct wlb_net *wn,
+					       struct sk_buff *skb,
+					       const struct nf_hook_state *state,
+					       const bool v6)
+{
+	const struct wlb_cg *cg = rcu_dereference(wn->cg);
+	const struct tcphdr *th;
+
+	if (!cg)
+		return NF_ACCEPT;
+	th = wlb_plain_tcp(skb, v6);
+	if (th && !wlb_portmap_has(&cg->map, th->dest))
+		return NF_ACCEPT;
+	if (wlb_is_own())
+		return NF_ACCEPT;
+	if (!th)
+		return wlb_cg_out_any(wn, cg, skb, state, v6);
+	return v6 ? wlb_cg_out_plain6(wn, cg, skb, th, state) :
+		    wlb_cg_out_plain4(wn, cg, skb, th, state);
 }
 
 unsigned int wlb_cg_out4(void *priv, struct sk_buff *skb,

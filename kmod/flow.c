@@ -49,17 +49,6 @@ void wlb_flow_exit(void)
 	kmem_cache_destroy(wlb_flow_cache[1]);
 }
 
-u32 wlb_flow_hash(const struct wlb_table *t, const struct wlb_flow_key *key)
-{
-	u32 port = (__force u32)key->client_port;
-	const u32 *w = key->client->word;
-
-	if (!key->v6)
-		return siphash_2u32(w[0], port, &t->key);
-	return siphash_3u64((u64)w[0] << 32 | w[1], (u64)w[2] << 32 | w[3],
-			    port, &t->key);
-}
-
 /* Half-open flows of a client, or of all whose hash is the same. */
 static atomic_t *wlb_quota(struct wlb_table *t, const union wlb_addr *client,
 			   bool v6)
@@ -320,6 +309,7 @@ struct wlb_table *wlb_table_alloc(struct wlb_net *wn)
 	t->wn = wn;
 	t->mask = (1U << flow_table_bits) - 1;
 	get_random_bytes(&t->key, sizeof(t->key));
+	get_random_bytes(t->flow_key, sizeof(t->flow_key));
 	spin_lock_init(&t->dead_lock);
 	INIT_DELAYED_WORK(&t->gc, wlb_table_gc);
 	t->heads = kvcalloc(t->mask + 1, sizeof(*t->heads), GFP_KERNEL_ACCOUNT);

@@ -7,18 +7,33 @@
 
 #include "net.h"
 
+/* Of two addresses; @a may be NULL, which is as no address. */
+static inline u64 wlb_pair_hash(const siphash_key_t *secret,
+				const union wlb_addr *a, const union wlb_addr *b,
+				bool v6)
+{
+	if (v6) {
+		struct {
+			union wlb_addr a, b;
+		} __aligned(8) key = {};
+
+		if (a)
+			key.a = *a;
+		key.b = *b;
+		return siphash(&key, sizeof(key), secret);
+	}
+	return siphash_2u32(a ? a->word[0] : 0, b->word[0], secret);
+}
+
 /* Of the site that @client is in, and a server. */
 static inline u64 wlb_site_hash(const siphash_key_t *secret,
 				const union wlb_addr *client,
 				const union wlb_addr *server, bool v6)
 {
-	struct {
-		union wlb_addr client, server;
-	} __aligned(8) key = {};
+	union wlb_addr site;
 
-	wlb_addr_site(&key.client, client, v6);
-	memcpy(&key.server, server, wlb_addr_len(v6));
-	return siphash(&key, sizeof(key), secret);
+	wlb_addr_site(&site, client, v6);
+	return wlb_pair_hash(secret, &site, server, v6);
 }
 
 /* Of one SYN; @isn in host order. */
@@ -27,15 +42,19 @@ static inline u64 wlb_syn_hash(const siphash_key_t *secret,
 			       const union wlb_addr *server, bool v6,
 			       __be16 client_port, __be16 server_port, u32 isn)
 {
-	struct {
-		union wlb_addr client, server;
-		__be16 port[2];
-		u32 isn;
-	} __aligned(8) key = { .port = { client_port, server_port }, .isn = isn };
+	u64 one = (u64)(__force u16)client_port << 48 |
+		  (u64)(__force u16)server_port << 32 | isn;
 
-	memcpy(&key.client, client, wlb_addr_len(v6));
-	memcpy(&key.server, server, wlb_addr_len(v6));
-	return siphash(&key, sizeof(key), secret);
+	if (v6) {
+		struct {
+			union wlb_addr client, server;
+			u64 one;
+		} __aligned(8) key = { *client, *server, one };
+
+		return siphash(&key, sizeof(key), secret);
+	}
+	return siphash_2u64((u64)client->word[0] << 32 | server->word[0], one,
+			    secret);
 }
 
 #endif /* WLB_HASH_H */

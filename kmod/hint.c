@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What a client gateway remembers beyond its flows. */
 #include <linux/jiffies.h>
-#include <linux/siphash.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 
+#include "hash.h"
 #include "hint.h"
 
 #define WLB_HINT_SLOTS	4096
@@ -67,7 +67,7 @@ static struct wlb_hint *wlb_hint_slot(struct wlb_hints *hints,
 		memcpy(&key->client, client, wlb_addr_len(v6));
 	memcpy(&key->server, server, wlb_addr_len(v6));
 	key->v6 = v6;
-	return &hints->slot[siphash(key, sizeof(*key), &hints->key) %
+	return &hints->slot[wlb_pair_hash(&hints->key, client, server, v6) %
 			    WLB_HINT_SLOTS];
 }
 

@@ -142,23 +142,9 @@ void wlb_peers_free(struct wlb_peers *peers)
 	kfree(peers);
 }
 
-/* The gateway's policy routing may look at more than the cache can remember. */
-static bool wlb_policy_routing(const struct net *net, bool v6)
-{
-#ifdef CONFIG_IP_MULTIPLE_TABLES
-	if (!v6)
-		return net->ipv4.fib_has_custom_rules;
-#endif
-#ifdef CONFIG_IPV6_MULTIPLE_TABLES
-	if (v6)
-		return net->ipv6.fib6_has_custom_rules;
-#endif
-	return false;
-}
-
 static struct dst_entry *wlb_peer_route4(struct wlb_peer *peer, struct net *net,
 					 const struct sk_buff *skb,
-					 const union wlb_addr *src)
+					 const union wlb_addr *src, bool policy)
 {
 	struct flowi4 fl4 = {
 		.daddr = peer->addr.v4,
@@ -167,14 +153,8 @@ static struct dst_entry *wlb_peer_route4(struct wlb_peer *peer, struct net *net,
 		.flowi4_tos = RT_TOS(ip_hdr(skb)->tos),
 		.flowi4_flags = FLOWI_FLAG_ANYSRC,
 	};
-	bool policy = wlb_policy_routing(net, false);
-	struct rtable *rt;
+	struct rtable *rt = ip_route_output_key(net, &fl4);
 
-	rt = policy ? NULL : dst_cache_get_ip4(&peer->dst, &fl4.saddr);
-	if (rt)
-		return &rt->dst;
-	fl4.saddr = src->v4;
-	rt = ip_route_output_key(net, &fl4);
 	if (IS_ERR(rt))
 		return NULL;
 	if (!policy)
@@ -184,21 +164,15 @@ static struct dst_entry *wlb_peer_route4(struct wlb_peer *peer, struct net *net,
 
 static struct dst_entry *wlb_peer_route6(struct wlb_peer *peer, struct net *net,
 					 const struct sk_buff *skb,
-					 const union wlb_addr *src)
+					 const union wlb_addr *src, bool policy)
 {
 	struct flowi6 fl6 = {
 		.daddr = peer->addr.v6,
 		.saddr = src->v6,
 		.flowi6_mark = skb->mark,
 	};
-	bool policy = wlb_policy_routing(net, true);
-	struct dst_entry *dst;
+	struct dst_entry *dst = ip6_route_output(net, NULL, &fl6);
 
-	dst = policy ? NULL : dst_cache_get_ip6(&peer->dst, &fl6.saddr);
-	if (dst)
-		return dst;
-	fl6.saddr = src->v6;
-	dst = ip6_route_output(net, NULL, &fl6);
 	if (dst->error) {
 		dst_release(dst);
 		return NULL;
@@ -208,18 +182,10 @@ static struct dst_entry *wlb_peer_route6(struct wlb_peer *peer, struct net *net,
 	return dst;
 }
 
-int wlb_peer_route(struct wlb_peer *peer, struct net *net, struct sk_buff *skb,
-		   const union wlb_addr *src)
+struct dst_entry *wlb_peer_lookup(struct wlb_peer *peer, struct net *net,
+				  const struct sk_buff *skb,
+				  const union wlb_addr *src, bool policy)
 {
-	struct dst_entry *dst;
-
-	dst = peer->v6 ? wlb_peer_route6(peer, net, skb, src) :
-			 wlb_peer_route4(peer, net, skb, src);
-	if (!dst)
-		return -EHOSTUNREACH;
-	skb_dst_drop(skb);
-	skb_dst_set(skb, dst);
-	/* ip_output() set it to the server's device before the hook */
-	skb->dev = dst->dev;
-	return 0;
+	return peer->v6 ? wlb_peer_route6(peer, net, skb, src, policy) :
+			  wlb_peer_route4(peer, net, skb, src, policy);
 }

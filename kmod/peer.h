@@ -45,12 +45,50 @@ static inline void wlb_peer_put(struct wlb_peer *peer)
 		refcount_dec(&peer->ref);
 }
 
+/* The gateway's policy routing may look at more than the cache can remember. */
+static inline bool wlb_policy_routing(const struct net *net, bool v6)
+{
+#ifdef CONFIG_IP_MULTIPLE_TABLES
+	if (!v6)
+		return net->ipv4.fib_has_custom_rules;
+#endif
+#ifdef CONFIG_IPV6_MULTIPLE_TABLES
+	if (v6)
+		return net->ipv6.fib6_has_custom_rules;
+#endif
+	return false;
+}
+
 /*
- * Points the packet at the route to @peer: at POST_ROUTING, BH off, @src the
- * packet's source. 0, or -EHOSTUNREACH.
+ * Looks the route to @peer up, for the packet and its source, and keeps it unless @policy
+ * has more to say each time. BH off; a reference, or NULL.
  */
-int wlb_peer_route(struct wlb_peer *peer, struct net *net, struct sk_buff *skb,
-		   const union wlb_addr *src);
+struct dst_entry *wlb_peer_lookup(struct wlb_peer *peer, struct net *net,
+				  const struct sk_buff *skb,
+				  const union wlb_addr *src, bool policy);
+
+/*
+ * Points the packet at the route to @peer, whose family is @v6: at POST_ROUTING, BH off,
+ * @src the packet's source. 0, or -EHOSTUNREACH.
+ */
+static __always_inline int wlb_peer_route(struct wlb_peer *peer, struct net *net,
+					  struct sk_buff *skb,
+					  const union wlb_addr *src, bool v6)
+{
+	bool policy = wlb_policy_routing(net, v6);
+	struct dst_entry *dst = policy ? NULL : dst_cache_get(&peer->dst);
+
+	if (unlikely(!dst)) {
+		dst = wlb_peer_lookup(peer, net, skb, src, policy);
+		if (!dst)
+			return -EHOSTUNREACH;
+	}
+	skb_dst_drop(skb);
+	skb_dst_set(skb, dst);
+	/* ip_output() set it to the server's device before the hook */
+	skb->dev = dst->dev;
+	return 0;
+}
 
 struct wlb_peers *wlb_peers_alloc(void);
 /* Drops peers that had no flow for one round; with @now all that have none. */

@@ -86,8 +86,10 @@ int wlb_tunnel_push(struct sk_buff *skb, const struct wlb_tunnel *tunnel, u8 tos
 		ih->protocol = proto;
 		ih->saddr = tunnel->from.v4;
 		ih->daddr = tunnel->to.v4;
-		__ip_select_ident(dev_net(dst->dev), ih,
-				  skb_shinfo(skb)->gso_segs ?: 1);
+		/* what is never in fragments needs none: RFC 6864 4.1 */
+		if (!df || skb->ignore_df)
+			__ip_select_ident(dev_net(dst->dev), ih,
+					  skb_shinfo(skb)->gso_segs ?: 1);
 		ip_send_check(ih);
 		/* what the inner header's options were */
 		memset(&IPCB(skb)->opt, 0, sizeof(IPCB(skb)->opt));

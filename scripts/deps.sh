@@ -33,6 +33,8 @@ packages=(
 	# scenarios
 	conntrack curl ethtool haproxy iperf3 iproute2 iputils-ping nftables nginx-light openssl procps
 	squid tcpdump tshark python3-pytest python3-scapy
+	# benchmarks
+	ipvsadm jq
 )
 
 say() { printf 'deps: %s\n' "$*"; }

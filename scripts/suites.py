@@ -188,7 +188,7 @@ def deps():
         yield simple("deps", f"kernel {series}", "scripts/kernels.sh", series)
 
 
-def kmod(*kernels, arguments=("W=1", "C=2"), prefix=""):
+def kmod(*kernels, arguments=("W=1", "C=2", "WLB_BENCH=m"), prefix=""):
     for which in kernels:
         kver = prefix + kernel_version(which)
         # From nothing: what was built before does not repeat its warnings.
@@ -214,7 +214,7 @@ def clang():
 
 def checkpatch():
     files = sorted(str(f.relative_to(REPO)) for top in ("kmod", "include")
-                   for f in (REPO / top).rglob("*.[ch]"))
+                   for f in (REPO / top).rglob("*.[ch]")) + ["tests/bench/inject.c"]
     status, output = run("checkpatch", "perl", CACHE / "source" / "scripts" / "checkpatch.pl",
                          "--no-tree", "--strict", "--terse", "--show-types", "-f", *files)
     found = {f: [] for f in files}
@@ -407,12 +407,17 @@ def sim():
         result.add("wccp.json", {"simulation": json.loads(SIMULATED.read_text(encoding="utf-8"))})
 
 
+def bench():
+    """What a packet costs is no more than tests/bench/figures.json has committed to."""
+    yield simple("bench", "instructions per packet", "scripts/bench.sh", "quick")
+
+
 SUITES = {
     "deps": deps, "kmod": lambda: kmod("6.1", "6.12"), "kmod-uml": lambda: kmod("uml"),
     "kmod-smp": lambda: kmod("smp"), "kmod-kcsan": lambda: kmod("kcsan"), "clang": clang,
     "checkpatch": checkpatch, "userspace": userspace, "unit": unit, "style": style,
     "shell": shell, "python": python, "explore": explore, "fuzz": fuzz,
-    "sim": sim,
+    "sim": sim, "bench": bench,
     **{name: lambda n=name, m=machine: lab(n, m) for name, machine in MACHINES.items()},
 }
 
@@ -423,7 +428,7 @@ TARGETS = {
         (1, ["deps", "kmod", "userspace"]),
         (2, ["lab-6.1", "lab-6.1-client", "lab-6.1-returns", "lab-6.1-matrix",
              "lab-6.1-redirect", "lab-6.1-caches", "sim", "style",
-             "lab-6.1-counted", "lab-6.1-direct", "lab-6.1-rate", "lab-6.1-registry",
+             "lab-6.1-counted", "lab-6.1-direct", "lab-6.1-rate", "lab-6.1-registry", "bench",
              "lab-6.12-counted", "lab-6.12", "clang", "checkpatch", "unit", "shell", "python"])],
     "debug": [
         (1, ["kmod-uml", "userspace"]),

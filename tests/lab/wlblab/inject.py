@@ -40,7 +40,7 @@ class Packet:
     def family(self):
         return self.raw[0] >> 4
 
-    def request(self, device, count, flows):
+    def request(self, device, count, flows, profile=False):
         six = self.family == 6
         ether = bytes(6) + b"\x02\0\0\0\0\xfe" + (b"\x86\xdd" if six else b"\x08\0")
         tcp = _ETHER + (40 if six else 20)
@@ -51,18 +51,19 @@ class Packet:
             if at:
                 raw[at - _ETHER + 10:at - _ETHER + 12] = b"\0\0"
         return struct.pack(
-            "=16sIIIIHHHHHHHH", device.encode(), count, flows, self.burst, self.fill,
+            "=16sIIIIHHHHHHHHHH", device.encode(), count, flows, self.burst, self.fill,
             self.gso_size, gso, self.port_at and self.port_at + _ETHER,
             self.host_at and self.host_at + _ETHER, *heads, tcp,
-            PARTIAL if self.gso_size else UNNECESSARY) + ether + bytes(raw)
+            PARTIAL if self.gso_size else UNNECESSARY, profile, 0) + ether + bytes(raw)
 
 
-def run(host, packet, device, count, flows=1):
-    """ns per packet, from its making to its end; by a clock that counts instructions, those."""
+def run(host, packet, device, count, flows=1, profile=False):
+    """ns per packet, from its making to its end; by a clock that counts instructions, those.
+    profile: tests/bench/hot.c is to count them by block."""
     with host.entered():
         fd = os.open(_PROC, os.O_RDWR)
         try:
-            os.write(fd, packet.request(device, count, flows))
+            os.write(fd, packet.request(device, count, flows, profile))
             return int(os.pread(fd, 32, 0)) / count
         finally:
             os.close(fd)

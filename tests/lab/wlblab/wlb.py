@@ -34,12 +34,15 @@ def table(title, /, array=False, **keys):
 class Wlbctl:
     """wlbctl of one host."""
 
+    patience = 60       # s
+
     def __init__(self, host):
         self.host = host
 
     def run(self, *args, check=True, stdin=None):
         done = subprocess.run([WLBCTL, "-n", self.host.name, *map(str, args)], text=True,
-                              input=stdin, capture_output=True, timeout=60)
+                              input=stdin, capture_output=True,
+                              timeout=self.patience)
         if check and done.returncode:
             raise CommandFailed(f"{self.host.name}: wlbctl {' '.join(map(str, args))}: status "
                                 f"{done.returncode}\n{done.stdout}{done.stderr}")
