@@ -7,7 +7,8 @@ import subprocess
 
 import pytest
 
-from wlblab import kernel
+from wlblab import kernel, netlink
+from wlblab.netlink import CONFIGURED, NAME, REPLICA, REPLICA_SET, attr
 from wlblab.traffic import PARALLEL, Traffic
 
 
@@ -119,3 +120,49 @@ def test_configuration(net):
     outcomes = traffic.outcomes
     assert outcomes["wrong"] == outcomes["refused"] == outcomes["unsent"] == 0
     assert traffic.lost() <= tearing * PARALLEL, outcomes
+
+
+def test_direct(net):
+    """Race mode direct, with a preference, cookies, limits, and replicas that a daemon sets: what
+    is learned is listed, forgotten, too old and learned anew while pages are loaded. Nobody
+    notices."""
+    dice = random.Random(11)
+    cg = net.wlb("cg")
+
+    def configure(fan_out, learned, sticky=0):
+        net.configure(race="raw", timeouts={"untagged": "5s", "learned": f"{learned}s"},
+                      service={"race": "direct", "explore": "1s", "sticky": f"{sticky}s",
+                               "fan-out": fan_out},
+                      origin={"cookie": "3s", "clones-per-prefix": 1000})
+
+    def replicas():
+        family = dice.choice((4, 6))
+        chosen = dice.sample(net.replicas, dice.randrange(3))
+        ctl.request(REPLICA_SET, [attr(NAME, f"www{family}"), *(
+            attr(REPLICA, [netlink.address(1, net.address[r, family]),
+                           attr(3, dice.randrange(1000))]) for r in chosen)])
+
+    def configured():
+        ctl.request(REPLICA_SET, [attr(NAME, f"www{dice.choice((4, 6))}"), attr(CONFIGURED, b"")])
+    steps = [lambda: configure(dice.randint(1, 3), dice.choice((1, 600)), dice.choice((0, 2))),
+             replicas, configured,
+             lambda: net.wlb("r1").run("replica", "busy", dice.choice(("on", "off"))),
+             lambda: cg.run("race", "forget", net.address["s", dice.choice((4, 6))]),
+             lambda: cg.json("race", "learned"), lambda: cg.json("race", "learned"),
+             cg.races, cg.flows, cg.stats, lambda: net.wlb("sg").run("save")]
+    configure(2, 600)
+    with netlink.Wlb(net["sg"]) as ctl, Traffic(net) as traffic:
+        traffic.served_by(net.replicas)
+        for _ in range(60):
+            dice.choice(steps)()
+        configure(2, 600)
+        net.wlb("r1").run("replica", "busy", "off")
+        traffic.goes_on()
+        traffic.served_by(net.replicas)
+    assert traffic.lost() == 0, traffic.outcomes
+    cg.run("race", "forget")
+    counters = cg.counters()
+    assert counters["learned_new"] == sum(counters[f"learned_{why}"] for why in (
+        "full", "expired", "flushed"))
+    assert counters["syn_direct"] > 0 and counters["cookie_kept"] > 0
+    assert not counters["direct_failed"] and not counters["learned_failed"]

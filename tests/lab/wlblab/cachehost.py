@@ -26,7 +26,7 @@ def serve(sock):
             if not more:
                 return
             data += more
-        sock.sendall(b"HTTP/1.0 200 OK\\r\\n\\r\\n" + name)
+        sock.sendall(b"HTTP/1.0 200 OK\\r\\nX-Who: " + name + b"\\r\\n\\r\\n" + name)
 listener = socket.socket(socket.AF_INET6)
 listener.setsockopt(socket.SOL_IP, 19, 1)
 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
