@@ -49,7 +49,7 @@ static void wlb_bypass_drop(struct wlb_bypasses *b, struct wlb_bypass *entry)
 {
 	hlist_del_rcu(&entry->node);
 	kfree_rcu(entry, rcu);
-	b->n--;
+	WRITE_ONCE(b->n, b->n - 1);
 }
 
 void wlb_bypasses_flush(struct wlb_bypasses *b)
@@ -185,7 +185,7 @@ static int wlb_bypass_put(struct wlb_bypasses *b, const struct wlb_bypass *like)
 	if (!entry)
 		return -ENOMEM;
 	hlist_add_head_rcu(&entry->node, head);
-	b->n++;
+	WRITE_ONCE(b->n, b->n + 1);
 	return 0;
 }
 

@@ -40,6 +40,16 @@ void wlb_drain_free(struct wlb_drain *drain)
 	kfree(drain);
 }
 
+/* Word by word: who thinks that the last drain is not over yet may look and write. */
+static void wlb_flights_forget(struct wlb_flights *flights)
+{
+	unsigned int i, j;
+
+	for (i = 0; i < WLB_FLIGHT_SETS; i++)
+		for (j = 0; j < WLB_FLIGHT_WAYS; j++)
+			WRITE_ONCE(flights->slot[i][j], 0);
+}
+
 static bool wlb_drain_live(const struct wlb_drain *drain)
 {
 	return drain && time_before(jiffies, drain->until);
@@ -59,7 +69,7 @@ int wlb_drain_begin(struct wlb_group_state *state, struct wlb_assign *assign,
 		get_random_bytes(&flights->key, sizeof(flights->key));
 		state->flights[assign->v6] = flights;
 	} else if (!goes_on) {
-		memset(flights->slot, 0, sizeof(flights->slot));
+		wlb_flights_forget(flights);
 	}
 	drain = kzalloc(sizeof(*drain), GFP_KERNEL_ACCOUNT);
 	if (!drain)
