@@ -332,7 +332,8 @@ static unsigned int wlb_cg_far_control(struct wlb_net *wn,
 		wlb_answer_cookie(wn, f, a, &seg, &opts, from);
 	racing = f->fsm.state == WLB_FLOW_RACING;
 	plain = racing && (f->fsm.flags & WLB_FSM_UNTAGGED);
-	syn_us = f->fsm.syn_us;
+	/* of a flow that is carried it is end[], which moves without the lock */
+	syn_us = READ_ONCE(f->fsm.syn_us);
 	teaches = synack && wlb_answer_teaches(service, f, a, &seg, from);
 	if (synack && wlb_not_preferred(wn, service, f, a, &seg, from)) {
 		if (teaches)

@@ -81,13 +81,16 @@ static struct dst_entry *wlb_seat_route6(struct net *net,
 struct dst_entry *wlb_seat_route(struct net *net, const struct wlb_seat *seat,
 				 union wlb_addr *from, bool v6)
 {
+	/* what a queue of the administrator's gives back comes in process context */
+	bool process = !softirq_count();
 	struct dst_entry *dst;
 
-	/* what a queue of the administrator's gives back comes in process context */
-	local_bh_disable();
+	if (process)
+		local_bh_disable();
 	dst = v6 ? wlb_seat_route6(net, seat, from) :
 		   wlb_seat_route4(net, seat, from);
-	local_bh_enable();
+	if (process)
+		local_bh_enable();
 	return dst;
 }
 

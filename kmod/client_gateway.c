@@ -238,7 +238,8 @@ static unsigned int wlb_syn_race(struct wlb_net *wn, const struct wlb_cg *cg,
 				&stat);
 		verdict = f && race ? WLB_RACE : WLB_PASS;
 	} else if (verdict == WLB_RACE || verdict == WLB_RACE_PLAIN) {
-		f->fsm.syn_us = wlb_now_us();
+		/* end[], to a dump that takes no lock for it */
+		WRITE_ONCE(f->fsm.syn_us, wlb_now_us());
 		repeated = true;
 		if (!race) {
 			stat = WLB_STAT_syn_payload;

@@ -68,8 +68,8 @@ static void wlb_live_end(struct wlb_net *wn, const struct wlb_cg *cg,
 	wlb_flow_lock(wn->table, bucket);
 	won = f->fsm.state == WLB_FLOW_WON;
 	if (won) {
-		own.seq = f->fsm.ack[WLB_DIR_CLIENT];
-		own.ack = f->fsm.end[WLB_DIR_CLIENT];
+		own.seq = READ_ONCE(f->fsm.ack[WLB_DIR_CLIENT]);
+		own.ack = READ_ONCE(f->fsm.end[WLB_DIR_CLIENT]);
 		wlb_fsm_mark(&f->fsm, 0, WLB_FSM_RST);
 		wlb_fsm_to(&f->fsm, WLB_FLOW_CLOSING);
 		wlb_flow_touch(f, cg->timeouts.reset);

@@ -50,11 +50,11 @@ static inline bool wlb_policy_routing(const struct net *net, bool v6)
 {
 #ifdef CONFIG_IP_MULTIPLE_TABLES
 	if (!v6)
-		return net->ipv4.fib_has_custom_rules;
+		return READ_ONCE(net->ipv4.fib_has_custom_rules);
 #endif
 #ifdef CONFIG_IPV6_MULTIPLE_TABLES
 	if (v6)
-		return net->ipv6.fib6_has_custom_rules;
+		return READ_ONCE(net->ipv6.fib6_has_custom_rules);
 #endif
 	return false;
 }
