@@ -129,11 +129,11 @@ def test_direct(net):
     dice = random.Random(11)
     cg = net.wlb("cg")
 
-    def configure(fan_out, learned, sticky=0):
+    def configure(fan_out, learned, sticky=0, cookie="1h"):
         net.configure(race="raw", timeouts={"untagged": "5s", "learned": f"{learned}s"},
                       service={"race": "direct", "explore": "1s", "sticky": f"{sticky}s",
                                "fan-out": fan_out},
-                      origin={"cookie": "3s", "clones-per-prefix": 1000})
+                      origin={"cookie": cookie, "clones-per-prefix": 1000})
 
     def replicas():
         family = dice.choice((4, 6))
@@ -144,7 +144,8 @@ def test_direct(net):
 
     def configured():
         ctl.request(REPLICA_SET, [attr(NAME, f"www{dice.choice((4, 6))}"), attr(CONFIGURED, b"")])
-    steps = [lambda: configure(dice.randint(1, 3), dice.choice((1, 600)), dice.choice((0, 2))),
+    steps = [lambda: configure(dice.randint(1, 3), dice.choice((1, 600)), dice.choice((0, 2)),
+                               dice.choice(("3s", "1h"))),
              replicas, configured,
              lambda: net.wlb("r1").run("replica", "busy", dice.choice(("on", "off"))),
              lambda: cg.run("race", "forget", net.address["s", dice.choice((4, 6))]),
