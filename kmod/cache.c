@@ -446,7 +446,7 @@ static __always_inline unsigned int wlb_cache_in(struct wlb_net *wn,
 		dst.v6 = ipv6_hdr(skb)->daddr;
 	else
 		dst.v4 = ip_hdr(skb)->daddr;
-	if (wlb_is_far(wn->net, skb->dev, &dst, v6))
+	if (wlb_is_far(wn, skb->dev, &dst, v6))
 		return cache->l2 ? wlb_cache_l2_in(wn, skb, cache, state, v6) :
 				   NF_ACCEPT;
 	return gre ? wlb_cache_gre_in(wn, skb, cache, state, off, v6) :

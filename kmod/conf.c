@@ -279,6 +279,8 @@ int wlb_put_servers(struct sk_buff *msg, int type, int ports_type,
 		       servers->ports.port);
 }
 
+const struct hlist_head wlb_index_nobody = HLIST_HEAD_INIT;
+
 int wlb_index_alloc(struct wlb_index *index, unsigned int n_entries)
 {
 	u32 size = roundup_pow_of_two(max(n_entries, 8U));
@@ -299,6 +301,7 @@ void wlb_index_add(struct wlb_index *index, const union wlb_addr *addr,
 	e->addr = *addr;
 	e->v6 = v6;
 	e->object = object;
+	index->filter |= wlb_addr_bit(addr, v6);
 	hlist_add_head(&e->node,
 		       &index->heads[wlb_addr_hash(addr, v6) & index->mask]);
 }

@@ -128,6 +128,7 @@ struct wlb_index_entry {
 
 struct wlb_index {
 	u32 mask;
+	u64 filter;			/* wlb_addr_bit() of all there are */
 	struct hlist_head *heads;
 	struct wlb_index_entry *entries;
 	unsigned int n_entries;
@@ -298,9 +299,19 @@ void wlb_index_add(struct wlb_index *index, const union wlb_addr *addr,
 		   bool v6, u16 object);
 void wlb_index_free(struct wlb_index *index);
 
+extern const struct hlist_head wlb_index_nobody;
+
+/* Most addresses are of none of a few entries, and that is seen without a hash. */
+static __always_inline const struct hlist_head *
+wlb_index_head(const struct wlb_index *index, const union wlb_addr *addr, bool v6)
+{
+	return index->filter & wlb_addr_bit(addr, v6) ?
+	       &index->heads[wlb_addr_hash(addr, v6) & index->mask] :
+	       &wlb_index_nobody;
+}
+
 #define wlb_index_for_each(e, index, address, is_v6)			       \
-	hlist_for_each_entry(e, &(index)->heads[wlb_addr_hash(address, is_v6) & \
-						(index)->mask], node)	       \
+	hlist_for_each_entry(e, wlb_index_head(index, address, is_v6), node)   \
 		if ((e)->v6 == (is_v6) && wlb_addr_eq(&(e)->addr, address, is_v6))
 
 #define wlb_for_each_attr(attr, info, type, rem)			       \

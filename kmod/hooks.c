@@ -8,6 +8,7 @@
 #include <net/netfilter/ipv4/nf_defrag_ipv4.h>
 #include <net/netfilter/ipv6/nf_defrag_ipv6.h>
 
+#include "far.h"
 #include "hold.h"
 #include "net.h"
 
@@ -83,6 +84,12 @@ static int wlb_role_on(struct wlb_net *wn, u32 role)
 	unsigned int n;
 	int err;
 
+	if (!wn->fars && role & (WLB_ROLE_CACHE_ROUTER | WLB_ROLE_CACHE |
+				 WLB_ROLE_PROCESS)) {
+		wn->fars = kvzalloc(sizeof(*wn->fars), GFP_KERNEL_ACCOUNT);
+		if (!wn->fars)
+			return -ENOMEM;
+	}
 	/* ports are in the first fragment only */
 	err = nf_defrag_ipv4_enable(wn->net);
 	if (err)

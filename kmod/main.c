@@ -70,6 +70,7 @@ static void __net_exit wlb_net_exit(struct net *net)
 	wlb_router_free_all(wn);
 	wlb_cache_free(rcu_dereference_protected(wn->cache, true));
 	wlb_bypasses_free(wn->bypasses);
+	kvfree(wn->fars);
 	wlb_process_free(rcu_dereference_protected(wn->process, true));
 	free_percpu(wn->stats);
 }

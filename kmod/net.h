@@ -3,6 +3,7 @@
 #ifndef WLB_NET_H
 #define WLB_NET_H
 
+#include <linux/hash.h>
 #include <linux/mutex.h>
 #include <linux/netfilter.h>
 #include <linux/percpu.h>
@@ -32,6 +33,7 @@ struct wlb_router;
 struct wlb_cache;
 struct wlb_bypasses;
 struct wlb_process;
+struct wlb_fars;
 
 struct wlb_stats {
 	unsigned long count[__WLB_STAT_MAX];
@@ -61,6 +63,7 @@ struct wlb_net {
 	struct wlb_nonces *nonces;	/* replica: of clones, for answers */
 	struct wlb_paths *paths;	/* replica: where spoofed packets arrive */
 	struct wlb_bypasses *bypasses;	/* cache's host: learned */
+	struct wlb_fars *fars;		/* cache router, its host, rules: destinations */
 	struct wlb_stats __percpu *stats;
 	struct mutex lock;		/* serialises changes of configuration */
 	u32 generation;			/* of the configuration, under lock */
@@ -125,6 +128,15 @@ static inline void wlb_addr_site(union wlb_addr *to, const union wlb_addr *addr,
 		memcpy(to, addr, 8);
 	else
 		to->v4 = addr->v4 & htonl(0xffffff00);
+}
+
+/* One of 64 by the address: a set's sum of them tells of most others that they are not in it. */
+static __always_inline u64 wlb_addr_bit(const union wlb_addr *addr, bool v6)
+{
+	const u32 *w = addr->word;
+	u32 word = v6 ? w[0] ^ w[1] ^ w[2] ^ w[3] : w[0];
+
+	return 1ULL << ((word * GOLDEN_RATIO_32) >> 26);
 }
 
 u32 wlb_addr_hash(const union wlb_addr *addr, bool v6);

@@ -193,7 +193,7 @@ static unsigned int wlb_redirect_try(struct wlb_net *wn,
 			continue;
 		}
 		if (!wlb_passer_ordinary(p) ||
-		    (!t->routed && !wlb_is_far(wn->net, t->dev, &p->dst, p->v6)))
+		    (!t->routed && !wlb_is_far(wn, t->dev, &p->dst, p->v6)))
 			return NF_ACCEPT;
 		if (wlb_rules_permit(&group->rules, p, true))
 			return wlb_redirect(wn, skb, r, p, t->routed);

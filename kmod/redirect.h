@@ -12,6 +12,7 @@
 
 #include "compat.h"
 #include "drain.h"
+#include "far.h"
 #include "group.h"
 #include "passer.h"
 
@@ -42,15 +43,6 @@ static inline enum wlb_settled wlb_settled(const struct sk_buff *skb)
 
 	return as >= WLB_RETURNED && as <= WLB_DIVERTED && !skb->encapsulation ?
 	       as : WLB_UNSETTLED;
-}
-
-/* Of another host, as the routing tables of @dev see it? */
-static inline bool wlb_is_far(struct net *net, const struct net_device *dev,
-			      const union wlb_addr *addr, bool v6)
-{
-	if (v6)
-		return !ipv6_chk_addr(net, &addr->v6, NULL, 0);
-	return inet_addr_type_dev_table(net, dev, addr->v4) == RTN_UNICAST;
 }
 
 /*

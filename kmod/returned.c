@@ -212,7 +212,7 @@ bool wlb_returned(struct wlb_net *wn, const struct wlb_router *router,
 		src.v4 = ip_hdr(skb)->saddr;
 		dst.v4 = ip_hdr(skb)->daddr;
 	}
-	if (wlb_is_far(wn->net, skb->dev, &dst, v6))
+	if (wlb_is_far(wn, skb->dev, &dst, v6))
 		return false;
 	/* this host is a cache too, of that router */
 	if (!wlb_is_returner(f, &src, v6) && wlb_cache_knows(wn, &src, v6))

@@ -85,7 +85,7 @@ static __always_inline unsigned int wlb_rewrite_in(struct wlb_net *wn,
 	ct = nf_ct_get(skb, &ctinfo);
 	if (!process || !process->rewrites || ctinfo != IP_CT_NEW ||
 	    !wlb_passer_read(skb, v6, &p) || !wlb_passer_begins(&p) ||
-	    (!settled && !wlb_is_far(wn->net, state->in, &p.dst, v6)))
+	    (!settled && !wlb_is_far(wn, state->in, &p.dst, v6)))
 		return NF_ACCEPT;
 	on = settled || wlb_is_returned_l2(wn, skb, state->in, &p) ?
 	     WLB_PROCESS_RETURNED : WLB_PROCESS_PASSING;

@@ -548,6 +548,23 @@ def test_never(farm, family):
     assert grown(farm, before, "redirect_gre", "redirect_l2") == (0, 0)
 
 
+def test_becomes_own(farm, family):
+    """What was somebody else's is the router's from the moment that it has the address."""
+    farm.redirect(family)
+    assert farm.who(family) == "k1"
+    own = f"{farm.origins[family][0]}/{32 if family == 4 else 128}"
+    farm["r"].run("ip", "address", "add", own, "dev", "lo", *(["nodad"] * (family == 6)))
+    try:
+        before = farm.counters()
+        with pytest.raises(ConnectionRefusedError):
+            farm["c"].connect(farm.origins[family][0], 80, timeout=2)
+        assert grown(farm, before, "redirect_gre") == (0,)
+        assert farm.who(family, 1) == "k1"
+    finally:
+        farm["r"].run("ip", "address", "del", own, "dev", "lo")
+    assert farm.who(family) == "k1"
+
+
 def test_swap(farm, family):
     """A packet sees the old assignment or the new one: with the members' order and the
     buckets changed together a hundred times, every page is the same cache's."""
