@@ -5,8 +5,9 @@ KVER    ?= $(shell uname -r)
 DESTDIR ?=
 PREFIX  ?= /usr/local
 
-.PHONY: help all deps kmod userspace demo demo-wccp bench bench-quick bench-profile bench-race check check-debug check-matrix \
-	check-smp check-kcsan fuzz coverage lint install uninstall clean
+.PHONY: help all deps kmod userspace demo demo-wccp bench bench-quick bench-profile bench-race \
+	check check-debug check-matrix check-smp check-kcsan fuzz coverage lint install uninstall \
+	clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
