@@ -160,18 +160,11 @@ class Bench:
                 raise AssertionError(f"packets sent per packet: {grown}, should be {sent}")
         return statistics.median(values)
 
-    def base(self, packet, device):
-        """What plain forwarding costs: in a namespace where nothing else is."""
-        key = packet, device
-        if key not in self.bases:
-            raise AssertionError("not measured before roles were on")
-        return self.bases[key]
-
     def forward(self, packet, device):
+        """What plain forwarding costs: in a namespace where nothing else is."""
         to = {"c0": "s0", "s0": "c0"}[device]
         inject.run(self.host, packet, device, 200)
         self.bases[packet, device] = self.cost(packet, device, self.count, 1, {to: 1})
-        return self.bases[packet, device]
 
     def plan(self, rows):
         """Measures what these rows are compared with, while nothing is configured."""
@@ -191,9 +184,9 @@ class Bench:
             return
         value = self.cost(row.packet, row.device, count, row.flows, row.sent,
                           1 if row.first else REPEAT)
-        base = self.base(row.base or row.packet, row.base_device or row.device)
         if self.profile:
             return
+        base = self.bases[row.base or row.packet, row.base_device or row.device]
         self.rows.append({"name": row.name, "family": row.packet.family, "flows": row.flows,
                           "instructions": round(value), "forward": round(base),
                           "added": round(value - base)})
@@ -261,12 +254,11 @@ class Bench:
         finally:
             ctl.apply("")
 
-    def client_gateway(self, family, race="race", replicas=None):
+    def client_gateway(self, family):
         text = wlb.table("client-gateway", inside=["c0"], max_flows=4 << 20,
                          client_quota=65536, timeouts={"dead": "0s"})
         return text + wlb.table("client-gateway.service", array=True, name="web", ports=[PORT],
-                                race=race, replicas=replicas or [
-                                    "10.2.0.0/24" if family == 4 else "2001:db8:2::/64"])
+                                replicas=["10.2.0.0/24" if family == 4 else "2001:db8:2::/64"])
 
     def restore(self, family, flows, ret, via=None):
         """Flows that a replica has won."""
@@ -392,11 +384,11 @@ class Bench:
                     first=True)])
 
     @contextlib.contextmanager
-    def redirected(self, family, assignment, hook=farm.PREROUTING):
+    def redirected(self, family, assignment):
         with netlink.Wlb(self.host) as ctl:
             def set_groups(*groups):
                 ctl.request(netlink.GROUP_SET, [attr(netlink.ROUTER, []), *groups])
-            set_groups(farm.group(into=("c0",), hook=hook))
+            set_groups(farm.group(into=("c0",)))
             farm.Farm.assign_by(ctl, family, assignment)
             try:
                 yield

@@ -11,17 +11,13 @@ from .kernel import MODULE
 
 _PROC = pathlib.Path("/proc/wlb-inject")
 _ETHER = 14
-NONE, UNNECESSARY, PARTIAL = range(3)
+UNNECESSARY, PARTIAL = 1, 2      # enum inject_csum
 # Of Linux's include/linux/skbuff.h.
 GSO_TCPV4, GSO_TCPV6 = 1 << 0, 1 << 4
 
 
 def load():
     subprocess.run(["insmod", MODULE.with_name("wlb-inject.ko")], check=True)
-
-
-def unload():
-    subprocess.run(["rmmod", "wlb-inject"], check=True)
 
 
 @dataclasses.dataclass(frozen=True)
