@@ -82,15 +82,12 @@ struct dst_entry *wlb_seat_route(struct net *net, const struct wlb_seat *seat,
 				 union wlb_addr *from, bool v6)
 {
 	/* what a queue of the administrator's gives back comes in process context */
-	bool process = !softirq_count();
+	bool process = wlb_bh_disable();
 	struct dst_entry *dst;
 
-	if (process)
-		local_bh_disable();
 	dst = v6 ? wlb_seat_route6(net, seat, from) :
 		   wlb_seat_route4(net, seat, from);
-	if (process)
-		local_bh_enable();
+	wlb_bh_restore(process);
 	return dst;
 }
 

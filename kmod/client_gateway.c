@@ -21,14 +21,10 @@ static __always_inline int wlb_route_out(struct wlb_net *wn, struct wlb_peer *pe
 					 const union wlb_addr *src, bool v6)
 {
 	/* the gateway's own packets come here in process context */
-	bool process = !softirq_count();
-	int err;
+	bool process = wlb_bh_disable();
+	int err = wlb_peer_route(peer, wn->net, skb, src, v6);
 
-	if (process)
-		local_bh_disable();
-	err = wlb_peer_route(peer, wn->net, skb, src, v6);
-	if (process)
-		local_bh_enable();
+	wlb_bh_restore(process);
 	return err;
 }
 

@@ -101,6 +101,23 @@ static inline void wlb_count_many(struct wlb_net *wn, enum wlb_stat stat,
 	this_cpu_add(wn->stats->count[stat], n);
 }
 
+/* For what needs BH off and may be called in process context; where BH is off, for nothing. */
+static __always_inline bool wlb_bh_disable(void)
+{
+	bool process = !softirq_count();
+
+	if (process)
+		local_bh_disable();
+	return process;
+}
+
+/* @process: what wlb_bh_disable() has returned. */
+static __always_inline void wlb_bh_restore(bool process)
+{
+	if (process)
+		local_bh_enable();
+}
+
 /* An address of either family; of IPv4 only the first word counts. */
 union wlb_addr {
 	__be32 v4;
