@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Which cache: see drain.h. */
 #include <linux/bsearch.h>
-#include <linux/siphash.h>
 #include <linux/slab.h>
 
 #include "drain.h"
+#include "hash.h"
 
 #define WLB_FLIGHT_SETS		8192
 #define WLB_FLIGHT_WAYS		8
@@ -180,16 +180,8 @@ static bool wlb_seat_of(const struct wlb_mapping *m, u16 id, u8 *seat)
 static u64 wlb_flight_hash(const struct wlb_flights *flights,
 			   const struct wlb_passer *p)
 {
-	struct {
-		union wlb_addr src, dst;
-		u16 sport, dport;
-		u32 pad;
-	} key = {
-		.src = p->src, .dst = p->dst, .sport = p->sport,
-		.dport = p->dport,
-	};
-
-	return siphash(&key, sizeof(key), &flights->key);
+	return wlb_syn_hash(&flights->key, &p->src, &p->dst, p->v6,
+			    htons(p->sport), htons(p->dport), 0);
 }
 
 /* The slot that has the flow, or NULL and in @empty one that it may have. */

@@ -36,7 +36,7 @@ static inline u64 wlb_site_hash(const siphash_key_t *secret,
 	return wlb_pair_hash(secret, &site, server, v6);
 }
 
-/* Of one SYN; @isn in host order. */
+/* Of one SYN, or with @isn 0 of a connection; @isn in host order. */
 static inline u64 wlb_syn_hash(const siphash_key_t *secret,
 			       const union wlb_addr *client,
 			       const union wlb_addr *server, bool v6,

@@ -10,6 +10,7 @@
 #include <net/tcp.h>
 
 #include "conf.h"
+#include "hash.h"
 #include "path.h"
 #include "reply.h"
 #include "segment.h"
@@ -47,17 +48,8 @@ static u64 wlb_nonce_hash(const struct wlb_nonces *nonces,
 			  const union wlb_addr *server, __be16 server_port,
 			  bool v6)
 {
-	struct {
-		union wlb_addr client, server;
-		__be16 port[2];
-		u32 zero;
-	} __aligned(8) key = {};
-
-	memcpy(&key.client, client, wlb_addr_len(v6));
-	memcpy(&key.server, server, wlb_addr_len(v6));
-	key.port[0] = client_port;
-	key.port[1] = server_port;
-	return siphash(&key, sizeof(key), &nonces->key);
+	return wlb_syn_hash(&nonces->key, client, server, v6, client_port,
+			    server_port, 0);
 }
 
 static void wlb_nonce_write(struct wlb_nonces *nonces, u64 hash, u32 note)
