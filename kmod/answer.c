@@ -2,8 +2,10 @@
 /*
  * The client's gateway, inwards, before connection tracking (PRE_ROUTING): FIG
  * 5A, 5B and 5C for answers, FIG 6 for the rest. What a replica has sent, under
- * its own address or encapsulated, becomes the server's.
+ * its own address or encapsulated, becomes the server's. Of any packet; carry_in.c
+ * has the plain ones.
  */
+#include "answer.h"
 #include "conf.h"
 #include "cookie.h"
 #include "crack.h"
@@ -12,7 +14,6 @@
 #include "hint.h"
 #include "icmp.h"
 #include "live.h"
-#include "plain.h"
 #include "race.h"
 #include "segment.h"
 #include "track.h"
@@ -50,10 +51,11 @@ static __always_inline bool wlb_far_server(const struct wlb_far *a,
  * one from this address (two servers, one replica): the acknowledged sequence
  * number tells them apart; what is encapsulated names the server itself.
  */
-static struct wlb_flow *wlb_flow_answered(struct wlb_table *t,
+static struct wlb_flow *wlb_flow_answered(struct wlb_net *wn,
 					  const struct wlb_far *a)
 {
 	struct wlb_flow *f, *by_addr = NULL, *any = NULL;
+	struct wlb_table *t = wn->table;
 	u32 isn = ntohl(a->p.th.ack_seq) - 1;
 
 	if (a->o)
@@ -61,19 +63,11 @@ static struct wlb_flow *wlb_flow_answered(struct wlb_table *t,
 	wlb_flow_for_each(f, t, a->hash, &a->key) {
 		if (a->p.th.ack && READ_ONCE(f->fsm.isn) == isn)
 			return f;
-		if (wlb_flow_won_by(f, a->from, a->p.v6) || wlb_far_server(a, f))
+		if (wlb_flow_won_by(wn, f, a->from, a->p.v6) || wlb_far_server(a, f))
 			by_addr = f;
 		any = f;
 	}
 	return by_addr ?: any;
-}
-
-/* The winner sends all but its answer under the server's address: FIG 6B. */
-static __always_inline bool wlb_flow_spoofed(const struct wlb_flow *f)
-{
-	const struct wlb_peer *peer = wlb_flow_winner(f);
-
-	return peer && peer->ret == WLB_RETURN_SPOOF;
 }
 
 /* A SYN-ACK, or the RST to a SYN: RFC 9293 3.10.7.1. */
@@ -82,15 +76,16 @@ static bool wlb_answers_syn(const struct wlb_pkt *p)
 	return p->th.ack && (p->th.syn || (p->th.rst && !p->th.seq));
 }
 
-static enum wlb_from wlb_answerer(const struct wlb_service *service,
+static enum wlb_from wlb_answerer(const struct wlb_net *wn,
+				  const struct wlb_service *service,
 				  const struct wlb_flow *f,
 				  const struct wlb_far *a)
 {
 	/* of a spoofing winner's flow, the server only ever answers the SYN */
 	if (!a->o && wlb_far_server(a, f))
-		return wlb_flow_spoofed(f) && !wlb_answers_syn(&a->p) ?
+		return wlb_flow_spoofed(wn, f) && !wlb_answers_syn(&a->p) ?
 		       WLB_FROM_WINNER : WLB_FROM_SERVER;
-	if (wlb_flow_won_by(f, a->from, a->p.v6))
+	if (wlb_flow_won_by(wn, f, a->from, a->p.v6))
 		return WLB_FROM_WINNER;
 	if (service && wlb_service_lists(service, a->from, a->p.v6))
 		return WLB_FROM_REPLICA;
@@ -135,7 +130,7 @@ static __always_inline unsigned int wlb_carry_in(struct wlb_net *wn,
 	const bool raw = !a->o && wlb_far_server(a, f);
 	int err = 0;
 
-	wlb_live_heard(wlb_flow_winner(f));
+	wlb_live_heard(wlb_flow_winner(wn, f));
 	if (a->o)
 		err = wlb_crack(skb, &a->p, a->o, NULL);
 	else if (!raw)
@@ -258,11 +253,12 @@ static void wlb_race_learn(struct wlb_net *wn, const struct wlb_cg *cg,
  * those that were asked know, at the place where the winner is, which only the
  * winner does.
  */
-static struct wlb_peer *wlb_probed(const struct wlb_flow *f,
+static struct wlb_peer *wlb_probed(const struct wlb_net *wn,
+				   const struct wlb_flow *f,
 				   const struct wlb_opts *opts,
 				   const struct wlb_seg *seg)
 {
-	struct wlb_peer *peer = wlb_flow_winner(f);
+	struct wlb_peer *peer = wlb_flow_winner(wn, f);
 
 	if (!opts->tags || opts->tag.state != WLB_TAG_ANSWER ||
 	    !(opts->tag.offers & WLB_OFFER_SPOOF) ||
@@ -310,7 +306,7 @@ static unsigned int wlb_cg_far_control(struct wlb_net *wn,
 	unsigned int out;
 	u32 syn_us;
 
-	if (!wlb_flow_answered(t, a) || !wlb_pkt_sane(p))
+	if (!wlb_flow_answered(wn, a) || !wlb_pkt_sane(p))
 		return wlb_far_alien(wn, a, WLB_STAT_tunnel_no_flow);
 	if (!wlb_pkt_csum_ok(skb, p)) {
 		wlb_count(wn, WLB_STAT_answer_bad_checksum);
@@ -324,10 +320,10 @@ static unsigned int wlb_cg_far_control(struct wlb_net *wn,
 		wlb_answer_nonce(&opts, &seg);
 
 	wlb_flow_lock(t, a->hash);
-	f = wlb_flow_answered(t, a);
+	f = wlb_flow_answered(wn, a);
 	if (!f)
 		goto unlock;
-	from = wlb_answerer(service, f, a);
+	from = wlb_answerer(wn, service, f, a);
 	if (synack)
 		wlb_answer_cookie(wn, f, a, &seg, &opts, from);
 	racing = f->fsm.state == WLB_FLOW_RACING;
@@ -352,10 +348,11 @@ static unsigned int wlb_cg_far_control(struct wlb_net *wn,
 		}
 	}
 	if (from == WLB_FROM_SERVER && !synack)
-		probed = wlb_probed(f, &opts, &seg);
+		probed = wlb_probed(wn, f, &opts, &seg);
 	verdict = wlb_fsm_segment(&f->fsm, &seg, from, &stat);
 	if (verdict == WLB_WIN) {
-		rcu_assign_pointer(f->winner, peer);
+		/* the peer and the state, for wlb_flow_winner() */
+		smp_store_release(&f->winner, peer->id);
 		peer = NULL;
 	}
 	if (racing && f->fsm.state != WLB_FLOW_RACING)
@@ -450,7 +447,7 @@ static unsigned int wlb_cg_tunnelled(struct wlb_net *wn, const struct wlb_cg *cg
 	f = wlb_flow_to_server(wn->table, a.hash, &a.key, &a.p.src);
 	if (!f)
 		return wlb_far_alien(wn, &a, WLB_STAT_tunnel_no_flow);
-	if (!wlb_flow_won_by(f, a.from, v6))
+	if (!wlb_flow_won_by(wn, f, a.from, v6))
 		return wlb_far_alien(wn, &a, WLB_STAT_tunnel_stray);
 	return wlb_cg_far_data(wn, cg, skb, &a, f);
 }
@@ -481,7 +478,7 @@ static unsigned int wlb_cg_icmp_in(struct wlb_net *wn, const struct wlb_cg *cg,
 		return NF_DROP;
 	}
 	wlb_flow_for_each(f, wn->table, wlb_flow_hash(wn->table, &key), &key)
-		if (wlb_flow_won_by(f, &q->dst, q->v6))
+		if (wlb_flow_won_by(wn, f, &q->dst, q->v6))
 			break;
 	if (!f)
 		return NF_ACCEPT;
@@ -510,21 +507,8 @@ static unsigned int wlb_cg_other(struct wlb_net *wn, const struct wlb_cg *cg,
 	return wlb_cg_tunnelled(wn, cg, skb, v6);
 }
 
-/* What a client, or the host itself (@in is NULL), sends to a service is not tracked. */
-static noinline void wlb_untrack_client(const struct wlb_cg *cg,
-					struct sk_buff *skb,
-					const struct net_device *in, bool v6)
-{
-	struct wlb_pkt p;
-
-	if (wlb_pkt_parse(skb, 0, v6, &p) > 0 &&
-	    wlb_portmap_has(&cg->map, p.th.dest) && wlb_cg_inside(cg, in))
-		wlb_untrack(cg, skb);
-}
-
-static noinline unsigned int wlb_cg_in_any(struct wlb_net *wn,
-					   const struct wlb_cg *cg,
-					   struct sk_buff *skb, bool v6)
+unsigned int wlb_cg_in_any(struct wlb_net *wn, const struct wlb_cg *cg,
+			   struct sk_buff *skb, bool v6)
 {
 	struct wlb_flow *f;
 	struct wlb_far a;
@@ -542,142 +526,15 @@ static noinline unsigned int wlb_cg_in_any(struct wlb_net *wn,
 	wlb_flow_for_each(f, wn->table, a.hash, &a.key) {
 		u8 state = READ_ONCE(f->fsm.state);
 
-		if (wlb_flow_won_by(f, &a.p.src, v6))
+		if (wlb_flow_won_by(wn, f, &a.p.src, v6))
 			return wlb_cg_far_data(wn, cg, skb, &a, f);
 		if (!wlb_far_server(&a, f))
 			continue;
-		if (wlb_flow_spoofed(f))
+		if (wlb_flow_spoofed(wn, f))
 			return wlb_cg_far_data(wn, cg, skb, &a, f);
 		if (state != WLB_FLOW_RACING && state != WLB_FLOW_TOMBSTONE)
 			return wlb_cg_far_control(wn, cg, skb, &a);
 		wlb_untrack(cg, skb);
 	}
 	return NF_ACCEPT;
-}
-
-/* The winner's plain segment, under its own address or, @raw, under the server's. */
-static __always_inline unsigned int
-wlb_plain_carry_in(struct wlb_net *wn, const struct wlb_cg *cg,
-		   struct sk_buff *skb, const struct tcphdr *th,
-		   struct wlb_flow *f, const bool raw, const bool v6)
-{
-	struct wlb_seg seg;
-
-	wlb_plain_seg(skb, th, v6, &seg);
-	wlb_fsm_track(&f->fsm, &seg, WLB_DIR_SERVER);
-	wlb_flow_touch(f, cg->timeouts.established);
-	wlb_live_heard(wlb_flow_winner(f));
-	if (!raw && wlb_plain_set_addr(skb, v6, true, wlb_flow_server(f, v6))) {
-		wlb_count(wn, WLB_STAT_translate_failed);
-		return NF_DROP;
-	}
-	wlb_untrack(cg, skb);
-	wlb_count(wn, raw ? WLB_STAT_passed_in : WLB_STAT_translated_in);
-	return NF_ACCEPT;
-}
-
-/* A service's plain packet: straight on with what the winner of a flow sends. */
-static __always_inline unsigned int wlb_cg_in_plain(struct wlb_net *wn,
-						    const struct wlb_cg *cg,
-						    struct sk_buff *skb,
-						    const struct tcphdr *th,
-						    const bool v6)
-{
-	const union wlb_addr *src = wlb_plain_src(skb, v6);
-	struct wlb_flow_key key = {
-		.client = wlb_plain_dst(skb, v6), .client_port = th->dest,
-		.server_port = th->source, .v6 = v6,
-	};
-	struct wlb_flow *f;
-	u32 hash;
-
-	if (!wlb_plain_data(skb, th, v6))
-		return wlb_cg_in_any(wn, cg, skb, v6);
-	hash = wlb_flow_hash(wn->table, &key);
-	wlb_flow_for_each(f, wn->table, hash, &key) {
-		bool raw = !wlb_flow_won_by(f, src, v6);
-
-		if (raw && !wlb_addr_eq(wlb_flow_server(f, v6), src, v6))
-			continue;
-		if ((raw && !wlb_flow_spoofed(f)) ||
-		    READ_ONCE(f->fsm.state) != WLB_FLOW_WON ||
-		    (READ_ONCE(f->fsm.flags) & WLB_FSM_REOPEN))
-			return wlb_cg_in_any(wn, cg, skb, v6);
-		return raw ? wlb_plain_carry_in(wn, cg, skb, th, f, true, v6) :
-			     wlb_plain_carry_in(wn, cg, skb, th, f, false, v6);
-	}
-	return NF_ACCEPT;
-}
-
-static noinline unsigned int wlb_cg_in_plain4(struct wlb_net *wn,
-					      const struct wlb_cg *cg,
-					      struct sk_buff *skb,
-					      const struct tcphdr *th)
-{
-	return wlb_cg_in_plain(wn, cg, skb, th, false);
-}
-
-static noinline unsigned int wlb_cg_in_plain6(struct wlb_net *wn,
-					      const struct wlb_cg *cg,
-					      struct sk_buff *skb,
-					      const struct tcphdr *th)
-{
-	return wlb_cg_in_plain(wn, cg, skb, th, true);
-}
-
-/* What is of no service, as most is, costs no more than to see that. */
-static __always_inline unsigned int wlb_cg_in(struct wlb_net *wn,
-					      struct sk_buff *skb,
-					      const struct nf_hook_state *state,
-					      const bool v6)
-{
-	const struct wlb_cg *cg = rcu_dereference(wn->cg);
-	const struct tcphdr *th;
-
-	if (!cg)
-		return NF_ACCEPT;
-	if (cg->notrack)
-		wlb_untrack_client(cg, skb, state->in, v6);
-	th = wlb_plain_tcp(skb, v6);
-	if (!th)
-		return wlb_cg_in_any(wn, cg, skb, v6);
-	if (!wlb_portmap_has(&cg->map, th->source))
-		return NF_ACCEPT;
-	return v6 ? wlb_cg_in_plain6(wn, cg, skb, th) :
-		    wlb_cg_in_plain4(wn, cg, skb, th);
-}
-
-unsigned int wlb_cg_in4(void *priv, struct sk_buff *skb,
-			const struct nf_hook_state *state)
-{
-	return wlb_cg_in(priv, skb, state, false);
-}
-
-unsigned int wlb_cg_in6(void *priv, struct sk_buff *skb,
-			const struct nf_hook_state *state)
-{
-	return wlb_cg_in(priv, skb, state, true);
-}
-
-static __always_inline unsigned int wlb_cg_local(struct wlb_net *wn,
-						 struct sk_buff *skb,
-						 const bool v6)
-{
-	const struct wlb_cg *cg = rcu_dereference(wn->cg);
-
-	if (cg && cg->notrack)
-		wlb_untrack_client(cg, skb, NULL, v6);
-	return NF_ACCEPT;
-}
-
-unsigned int wlb_cg_local4(void *priv, struct sk_buff *skb,
-			   const struct nf_hook_state *state)
-{
-	return wlb_cg_local(priv, skb, false);
-}
-
-unsigned int wlb_cg_local6(void *priv, struct sk_buff *skb,
-			   const struct nf_hook_state *state)
-{
-	return wlb_cg_local(priv, skb, true);
 }

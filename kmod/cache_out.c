@@ -19,11 +19,10 @@ unsigned int wlb_cache_none(struct wlb_net *wn, const struct wlb_group *group,
 	return NF_DROP;
 }
 
-static struct dst_entry *wlb_seat_route4(struct net *net,
-					 const struct wlb_seat *seat,
-					 union wlb_addr *from)
+static noinline struct dst_entry *wlb_seat_lookup4(struct net *net,
+						   const struct wlb_seat *seat,
+						   union wlb_addr *from)
 {
-	struct dst_cache *cache = &seat->member->dst[seat->forward];
 	struct flowi4 fl4 = {
 		.daddr = seat->member->addr.v4,
 		.saddr = from->v4,
@@ -32,11 +31,8 @@ static struct dst_entry *wlb_seat_route4(struct net *net,
 		.flowi4_proto = seat->forward == WLB_FORWARD_L2 ? 0 :
 								  IPPROTO_GRE,
 	};
-	struct rtable *rt = dst_cache_get_ip4(cache, &from->v4);
+	struct rtable *rt = ip_route_output_key(net, &fl4);
 
-	if (rt)
-		return &rt->dst;
-	rt = ip_route_output_key(net, &fl4);
 	if (IS_ERR(rt))
 		return NULL;
 	if (rt->rt_type != RTN_UNICAST) {
@@ -44,15 +40,14 @@ static struct dst_entry *wlb_seat_route4(struct net *net,
 		return NULL;
 	}
 	from->v4 = fl4.saddr;
-	dst_cache_set_ip4(cache, &rt->dst, fl4.saddr);
+	dst_cache_set_ip4(&seat->member->dst[seat->forward], &rt->dst, fl4.saddr);
 	return &rt->dst;
 }
 
-static struct dst_entry *wlb_seat_route6(struct net *net,
-					 const struct wlb_seat *seat,
-					 union wlb_addr *from)
+static noinline struct dst_entry *wlb_seat_lookup6(struct net *net,
+						   const struct wlb_seat *seat,
+						   union wlb_addr *from)
 {
-	struct dst_cache *cache = &seat->member->dst[seat->forward];
 	struct flowi6 fl6 = {
 		.daddr = seat->member->addr.v6,
 		.saddr = from->v6,
@@ -61,11 +56,9 @@ static struct dst_entry *wlb_seat_route6(struct net *net,
 		.flowi6_proto = seat->forward == WLB_FORWARD_L2 ? 0 :
 								  IPPROTO_GRE,
 	};
-	struct dst_entry *dst = dst_cache_get_ip6(cache, &from->v6);
+	struct dst_entry *dst;
 	int err;
 
-	if (dst)
-		return dst;
 	err = ip6_dst_lookup(net, NULL, &dst, &fl6);
 	if (err)
 		return NULL;
@@ -74,7 +67,7 @@ static struct dst_entry *wlb_seat_route6(struct net *net,
 		return NULL;
 	}
 	from->v6 = fl6.saddr;
-	dst_cache_set_ip6(cache, dst, &fl6.saddr);
+	dst_cache_set_ip6(&seat->member->dst[seat->forward], dst, &fl6.saddr);
 	return dst;
 }
 
@@ -82,11 +75,19 @@ struct dst_entry *wlb_seat_route(struct net *net, const struct wlb_seat *seat,
 				 union wlb_addr *from, bool v6)
 {
 	/* what a queue of the administrator's gives back comes in process context */
+	struct dst_cache *cache = &seat->member->dst[seat->forward];
 	bool process = wlb_bh_disable();
 	struct dst_entry *dst;
+	struct rtable *rt;
 
-	dst = v6 ? wlb_seat_route6(net, seat, from) :
-		   wlb_seat_route4(net, seat, from);
+	if (v6) {
+		dst = dst_cache_get_ip6(cache, &from->v6);
+		if (unlikely(!dst))
+			dst = wlb_seat_lookup6(net, seat, from);
+	} else {
+		rt = dst_cache_get_ip4(cache, &from->v4);
+		dst = likely(rt) ? &rt->dst : wlb_seat_lookup4(net, seat, from);
+	}
 	wlb_bh_restore(process);
 	return dst;
 }
@@ -99,18 +100,12 @@ bool wlb_seat_adjacent(const struct dst_entry *dst, bool v6)
 	return !((const struct rtable *)dst)->rt_uses_gateway;
 }
 
-/*
- * A cache that is known not to answer; that nobody has asked yet is none, and the
- * packet waits for its answer.
- */
-static bool wlb_cache_silent(const struct dst_entry *dst,
-			     const union wlb_addr *addr, bool v6)
+/* NULL: nobody has asked for it yet. RCU, BH off. */
+static struct neighbour *wlb_cache_neighbour(const struct dst_entry *dst,
+					     const union wlb_addr *addr, bool v6)
 {
-	const struct neighbour *n = v6 ?
-		__ipv6_neigh_lookup_noref(dst->dev, addr) :
-		__ipv4_neigh_lookup_noref(dst->dev, (__force u32)addr->v4);
-
-	return n && (READ_ONCE(n->nud_state) & NUD_FAILED);
+	return v6 ? __ipv6_neigh_lookup_noref(dst->dev, addr) :
+		    __ipv4_neigh_lookup_noref(dst->dev, (__force u32)addr->v4);
 }
 
 /*
@@ -224,7 +219,8 @@ failed:
 static unsigned int wlb_cache_l2(struct wlb_net *wn, struct sk_buff *skb,
 				 const struct wlb_redirect *r,
 				 const struct wlb_choice *choice, bool v6,
-				 bool routed, struct dst_entry *dst)
+				 bool routed, struct dst_entry *dst,
+				 struct neighbour *n)
 {
 	const struct wlb_member *member = r->assign->seat[choice->seat].member;
 	bool cut = wlb_cache_fragments(skb, v6) ||
@@ -260,8 +256,11 @@ static unsigned int wlb_cache_l2(struct wlb_net *wn, struct sk_buff *skb,
 	 * server is unreachable, and finds the way open when it tries anew.
 	 */
 	skb->dev = dst->dev;
-	neigh_xmit(v6 ? NEIGH_ND_TABLE : NEIGH_ARP_TABLE, dst->dev,
-		   &member->addr, skb);
+	if (likely(n))
+		neigh_output(n, skb, false);
+	else
+		neigh_xmit(v6 ? NEIGH_ND_TABLE : NEIGH_ARP_TABLE, dst->dev,
+			   &member->addr, skb);
 	dst_release(dst);
 	return NF_STOLEN;
 }
@@ -289,6 +288,7 @@ unsigned int wlb_cache_out(struct wlb_net *wn, struct sk_buff *skb,
 	const struct wlb_seat *seat = &r->assign->seat[choice->seat];
 	struct wlb_member *member = seat->member;
 	bool gre = seat->forward == WLB_FORWARD_GRE;
+	struct neighbour *n = NULL;
 	union wlb_addr from = {};
 	struct dst_entry *dst;
 	unsigned int mtu;
@@ -302,7 +302,10 @@ unsigned int wlb_cache_out(struct wlb_net *wn, struct sk_buff *skb,
 		dst_release(dst);
 		return wlb_cache_none(wn, r->group, WLB_GROUP_STAT_not_adjacent);
 	}
-	if (!gre && wlb_cache_silent(dst, &member->addr, v6)) {
+	if (!gre)
+		n = wlb_cache_neighbour(dst, &member->addr, v6);
+	/* known not to answer; what nobody has asked for waits for an answer */
+	if (n && (READ_ONCE(n->nud_state) & NUD_FAILED)) {
 		dst_release(dst);
 		return wlb_cache_none(wn, r->group, WLB_GROUP_STAT_no_neighbour);
 	}
@@ -313,5 +316,5 @@ unsigned int wlb_cache_out(struct wlb_net *wn, struct sk_buff *skb,
 	this_cpu_add(member->stats->bytes, skb->len);
 	if (gre)
 		return wlb_cache_gre(wn, skb, r, choice, v6, routed, dst, &from);
-	return wlb_cache_l2(wn, skb, r, choice, v6, routed, dst);
+	return wlb_cache_l2(wn, skb, r, choice, v6, routed, dst, n);
 }

@@ -8,6 +8,7 @@
 #include "conf.h"
 #include "cookie.h"
 #include "direct.h"
+#include "fast.h"
 #include "flow.h"
 #include "hint.h"
 #include "icmp.h"
@@ -62,7 +63,7 @@ static __always_inline unsigned int wlb_carry_out(struct wlb_net *wn,
 						  const struct wlb_pkt *p,
 						  const struct wlb_flow *f)
 {
-	struct wlb_peer *peer = wlb_flow_winner(f);
+	struct wlb_peer *peer = wlb_flow_winner(wn, f);
 
 	/* a SYN to a spoofing replica's own address is for that address */
 	if (peer->ret == WLB_RETURN_TUNNEL ||
@@ -374,7 +375,7 @@ static unsigned int wlb_cg_icmp_out(struct wlb_net *wn, struct sk_buff *skb,
 	};
 	f = wlb_flow_to_server(wn->table, wlb_flow_hash(wn->table, &key), &key,
 			       &q.src);
-	peer = f ? wlb_flow_winner(f) : NULL;
+	peer = f ? wlb_flow_winner(wn, f) : NULL;
 	if (!peer)
 		return NF_ACCEPT;
 	c.dst = &peer->addr;
@@ -424,7 +425,7 @@ static noinline unsigned int wlb_cg_out_any(struct wlb_net *wn,
 	hash = wlb_flow_hash(wn->table, &key);
 	f = wlb_flow_to_server(wn->table, hash, &key, &p.dst);
 	/* nothing but a SYN concerns a flow that no replica has won */
-	if (!f || !wlb_flow_winner(f) || !wlb_pkt_sane(&p))
+	if (!f || !wlb_flow_winner(wn, f) || !wlb_pkt_sane(&p))
 		return NF_ACCEPT;
 	if ((wlb_pkt_flags(&p) & WLB_TCP_CONTROL) ||
 	    READ_ONCE(f->fsm.state) != WLB_FLOW_WON)
@@ -434,6 +435,23 @@ static noinline unsigned int wlb_cg_out_any(struct wlb_net *wn,
 	wlb_fsm_track(&f->fsm, &seg, WLB_DIR_CLIENT);
 	wlb_flow_touch(f, cg->timeouts.established);
 	return wlb_carry_out(wn, skb, &p, f);
+}
+
+/* What comes from a service's port has passed everything; is it a winner's? */
+static noinline void wlb_cg_passed(struct wlb_net *wn, const struct wlb_cg *cg,
+				   const struct sk_buff *skb, const struct tcphdr *th,
+				   const struct nf_hook_state *state, const bool v6)
+{
+	struct wlb_flow_key key = {
+		.client = wlb_plain_dst(skb, v6), .client_port = th->dest,
+		.server_port = th->source, .v6 = v6,
+	};
+	struct wlb_flow *f;
+
+	f = wlb_flow_to_server(wn->table, wlb_flow_hash(wn->table, &key), &key,
+			       wlb_plain_src(skb, v6));
+	if (f && READ_ONCE(f->fsm.state) == WLB_FLOW_WON)
+		wlb_fast_pass(wn, cg, f, WLB_DIR_SERVER, skb, state->in, key.client, v6);
 }
 
 /* The same of a service's plain packets, straight on with what is a winner's. */
@@ -454,9 +472,11 @@ static __always_inline unsigned int wlb_cg_out_plain(struct wlb_net *wn,
 
 	if (!wlb_plain_data(skb, th, v6))
 		return wlb_cg_out_any(wn, cg, skb, state, v6);
+	if (wlb_fast_port(cg, th->source))
+		wlb_cg_passed(wn, cg, skb, th, state, v6);
 	f = wlb_flow_to_server(wn->table, wlb_flow_hash(wn->table, &key), &key,
 			       wlb_plain_dst(skb, v6));
-	peer = f ? wlb_flow_winner(f) : NULL;
+	peer = f ? wlb_flow_winner(wn, f) : NULL;
 	if (!peer)
 		return NF_ACCEPT;
 	if (READ_ONCE(f->fsm.state) != WLB_FLOW_WON)
@@ -465,14 +485,19 @@ static __always_inline unsigned int wlb_cg_out_plain(struct wlb_net *wn,
 	wlb_plain_seg(skb, th, v6, &seg);
 	wlb_fsm_track(&f->fsm, &seg, WLB_DIR_CLIENT);
 	wlb_flow_touch(f, cg->timeouts.established);
-	if (peer->ret == WLB_RETURN_TUNNEL)
-		return wlb_carry_tunnel(wn, skb, peer, v6);
+	if (peer->ret == WLB_RETURN_TUNNEL) {
+		if (wlb_carry_tunnel(wn, skb, peer, v6) != NF_ACCEPT)
+			return NF_DROP;
+		wlb_fast_pass(wn, cg, f, WLB_DIR_CLIENT, skb, state->in, &peer->addr, v6);
+		return NF_ACCEPT;
+	}
 	if (wlb_plain_set_addr(skb, v6, false, &peer->addr) ||
 	    wlb_route_out(wn, peer, skb, wlb_plain_src(skb, v6), v6)) {
 		wlb_count(wn, WLB_STAT_translate_failed);
 		return NF_DROP;
 	}
 	wlb_count(wn, WLB_STAT_translated_out);
+	wlb_fast_pass(wn, cg, f, WLB_DIR_CLIENT, skb, state->in, &peer->addr, v6);
 	return NF_ACCEPT;
 }
 
@@ -506,8 +531,11 @@ static __always_inline unsigned int wlb_cg_out(struct wlb_net *wn,
 	if (!cg)
 		return NF_ACCEPT;
 	th = wlb_plain_tcp(skb, v6);
-	if (th && !wlb_portmap_has(&cg->map, th->dest))
+	if (th && !wlb_portmap_has(&cg->map, th->dest)) {
+		if (wlb_fast_port(cg, th->source) && wlb_plain_data(skb, th, v6))
+			wlb_cg_passed(wn, cg, skb, th, state, v6);
 		return NF_ACCEPT;
+	}
 	if (wlb_is_own())
 		return NF_ACCEPT;
 	if (!th)

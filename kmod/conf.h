@@ -75,6 +75,7 @@ struct wlb_service {
 	u32 explore;			/* seconds, 0: never */
 	u8 race;			/* enum wlb_service_race */
 	u8 fan_out;
+	u8 fastpath;			/* enum wlb_fastpath */
 };
 
 struct wlb_by_port {
@@ -84,6 +85,7 @@ struct wlb_by_port {
 
 struct wlb_cg {
 	struct wlb_portmap map;	/* grows with flows that are put back */
+	struct wlb_portmap fast;	/* of these, where the fast path may be taken */
 	u32 max_flows;
 	u32 client_quota;
 	u32 returns;		/* 1 << enum wlb_return: offered */

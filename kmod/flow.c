@@ -124,7 +124,7 @@ int wlb_flow_restore(struct wlb_table *t, const struct wlb_flow_key *key,
 	f->fsm = *fsm;
 	f->fsm.flags |= key->v6 ? WLB_FSM_CALLER : 0;
 	f->expires = (u32)jiffies + (u32)msecs_to_jiffies(ms);
-	RCU_INIT_POINTER(f->winner, winner);
+	f->winner = winner ? winner->id : 0;
 	wlb_flow_lock(t, hash);
 	if (wlb_flow_to_server(t, hash, key, server)) {
 		wlb_flow_unlock(t, hash);
@@ -171,7 +171,7 @@ static void wlb_table_bury(struct wlb_table *t)
 		struct wlb_flow *f = hlist_entry(dead, struct wlb_flow, node);
 
 		next = (struct hlist_node *)dead->pprev;
-		wlb_peer_put(wlb_flow_winner(f));
+		wlb_peer_put(wlb_flow_winner(t->wn, f));
 		kmem_cache_free(wlb_flow_cache[wlb_flow_is_v6(f)], f);
 	}
 }
@@ -340,11 +340,11 @@ void wlb_table_free(struct wlb_table *t)
 	kfree(t);
 }
 
-static bool wlb_flow_fits(const struct wlb_flow *f, const union wlb_addr *client,
-			  const union wlb_addr *server,
+static bool wlb_flow_fits(const struct wlb_net *wn, const struct wlb_flow *f,
+			  const union wlb_addr *client, const union wlb_addr *server,
 			  const union wlb_addr *winner, bool v6)
 {
-	const struct wlb_peer *peer = wlb_flow_winner(f);
+	const struct wlb_peer *peer = wlb_flow_winner(wn, f);
 
 	if (!client && !server && !winner)
 		return true;
@@ -370,7 +370,7 @@ u32 wlb_table_flush(struct wlb_table *t, const union wlb_addr *client,
 			continue;
 		wlb_flow_lock(t, bucket);
 		hlist_for_each_entry_safe(f, next, &t->heads[bucket], node) {
-			if (!wlb_flow_fits(f, client, server, winner, v6))
+			if (!wlb_flow_fits(t->wn, f, client, server, winner, v6))
 				continue;
 			if (f->fsm.state == WLB_FLOW_RACING)
 				wlb_count(t->wn, WLB_STAT_race_flushed);

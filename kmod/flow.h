@@ -25,7 +25,8 @@ struct wlb_flow {
 	__be16 client_port;
 	__be16 server_port;
 	struct wlb_fsm fsm;
-	struct wlb_peer __rcu *winner;	/* set once, when a replica wins */
+	u32 winner;		/* a peer's id, set once, when a replica wins; else 0 */
+	u16 passed[2];		/* by enum wlb_dir: see fast.h */
 	__be32 addr[];		/* client, server: one word each, or four */
 };
 
@@ -75,10 +76,10 @@ wlb_flow_server(const struct wlb_flow *f, bool v6)
 
 /* NULL unless a replica has won. RCU or bucket lock. */
 static __always_inline struct wlb_peer *
-wlb_flow_winner(const struct wlb_flow *f)
+wlb_flow_winner(const struct wlb_net *wn, const struct wlb_flow *f)
 {
 	/* whoever sees the winner sees the state of a flow that is won */
-	return (__force struct wlb_peer *)smp_load_acquire(&f->winner);
+	return wlb_peer_by_id(wn->peers, smp_load_acquire(&f->winner));
 }
 
 /*
@@ -135,10 +136,11 @@ wlb_flow_to_server(struct wlb_table *t, u32 hash,
 }
 
 /* Has a replica at @addr won? */
-static __always_inline bool wlb_flow_won_by(const struct wlb_flow *f,
+static __always_inline bool wlb_flow_won_by(const struct wlb_net *wn,
+					    const struct wlb_flow *f,
 					    const union wlb_addr *addr, bool v6)
 {
-	const struct wlb_peer *peer = wlb_flow_winner(f);
+	const struct wlb_peer *peer = wlb_flow_winner(wn, f);
 
 	return peer && wlb_addr_eq(&peer->addr, addr, v6);
 }

@@ -77,7 +77,7 @@ static int wlb_flow_put(struct sk_buff *msg, struct wlb_table *t, u32 bucket,
 	struct wlb_fsm fsm;
 
 	wlb_flow_snapshot(t, bucket, f, &fsm);
-	peer = wlb_flow_winner(f);
+	peer = wlb_flow_winner(t->wn, f);
 	if (fsm.state == WLB_FLOW_TOMBSTONE)
 		winner = wlb_flow_server(f, v6);
 	else if (fsm.state == WLB_FLOW_RACING)

@@ -5,6 +5,7 @@
 #include "cache.h"
 #include "conf.h"
 #include "direct.h"
+#include "fast.h"
 #include "flow.h"
 #include "genl.h"
 #include "group.h"
@@ -154,7 +155,9 @@ static int wlb_cg_prepare(struct wlb_net *wn, struct wlb_cg *cg,
 		wn->hints = wlb_hints_alloc();
 	if (!wn->jar)
 		wn->jar = wlb_jar_alloc();
-	if (!wn->races || !wn->peers || !wn->hints || !wn->jar ||
+	if (!wn->ways)
+		wn->ways = wlb_ways_alloc();
+	if (!wn->races || !wn->peers || !wn->hints || !wn->jar || !wn->ways ||
 	    (cg->direct && wlb_direct_prepare(wn)))
 		return -ENOMEM;
 	if (!wn->table) {
@@ -165,6 +168,14 @@ static int wlb_cg_prepare(struct wlb_net *wn, struct wlb_cg *cg,
 		WRITE_ONCE(wn->table, table);
 	}
 	return 0;
+}
+
+/* The role is off, and no hook runs any more. */
+static void wlb_cg_stop(struct wlb_net *wn)
+{
+	wlb_table_stop(wn->table);
+	/* they hold on to devices */
+	wlb_ways_flush(wn->ways);
 }
 
 static int wlb_sg_prepare(struct wlb_net *wn, const struct wlb_sg *sg)
@@ -284,7 +295,7 @@ static int wlb_conf_set(struct sk_buff *skb, struct genl_info *info)
 	if (on & WLB_ROLE_CLIENT_GATEWAY)
 		wlb_table_start(wn->table);
 	else if (wn->table)
-		wlb_table_stop(wn->table);
+		wlb_cg_stop(wn);
 	if (!(on & WLB_ROLE_CLIENT_GATEWAY) && wn->learned)
 		wlb_learned_flush(wn->learned, NULL, false);
 	if (!(on & WLB_ROLE_SERVER_GATEWAY) && wn->hold)

@@ -96,7 +96,7 @@ void wlb_live_watch(struct wlb_table *t, u32 bucket)
 		goto out;
 	dead = cg->dead * HZ;
 	hlist_for_each_entry_rcu(f, &t->heads[bucket], node) {
-		struct wlb_peer *peer = wlb_flow_winner(f);
+		struct wlb_peer *peer = wlb_flow_winner(t->wn, f);
 		u32 silent;
 
 		if (!peer || READ_ONCE(f->fsm.state) != WLB_FLOW_WON)

@@ -7,6 +7,7 @@
 #include "cache.h"
 #include "conf.h"
 #include "direct.h"
+#include "fast.h"
 #include "flow.h"
 #include "group.h"
 #include "hint.h"
@@ -56,6 +57,7 @@ static void __net_exit wlb_net_exit(struct net *net)
 	wlb_hold_free(wn->hold);
 	wlb_table_free(wn->table);
 	wlb_peers_free(wn->peers);
+	wlb_ways_free(wn->ways);
 	wlb_races_free(wn->races);
 	wlb_hints_free(wn->hints);
 	wlb_jar_free(wn->jar);

@@ -21,6 +21,7 @@ struct wlb_table;
 struct wlb_hold;
 struct wlb_races;
 struct wlb_peers;
+struct wlb_ways;
 struct wlb_nonces;
 struct wlb_cookies;
 struct wlb_jar;
@@ -53,6 +54,7 @@ struct wlb_net {
 	/* made when its role is first switched on, kept until the end */
 	struct wlb_table *table;	/* client gateway: flows */
 	struct wlb_peers *peers;	/* client gateway: winners */
+	struct wlb_ways __percpu *ways;	/* client gateway: routes of the fast path */
 	struct wlb_races *races;	/* client gateway: last races */
 	struct wlb_hints *hints;	/* client gateway: advice to races */
 	struct wlb_learned *learned;	/* client gateway: who answers for whom */

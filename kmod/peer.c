@@ -6,15 +6,6 @@
 
 #include "peer.h"
 
-#define WLB_PEER_HEADS	256
-#define WLB_PEER_MAX	65536	/* a service with any replica bounds nobody */
-
-struct wlb_peers {
-	spinlock_t lock;	/* of writers */
-	unsigned int n;
-	struct hlist_head heads[WLB_PEER_HEADS];
-};
-
 struct wlb_peers *wlb_peers_alloc(void)
 {
 	struct wlb_peers *peers = kzalloc(sizeof(*peers), GFP_KERNEL_ACCOUNT);
@@ -46,6 +37,25 @@ static struct wlb_peer *wlb_peer_find(struct hlist_head *head,
 	return NULL;
 }
 
+/* A free place for @peer, 0 if there is no memory. Lock held, and there are some. */
+static u16 wlb_peer_settle(struct wlb_peers *peers, struct wlb_peer *peer)
+{
+	struct wlb_peer ***page;
+	u16 id = peers->last;
+
+	do {
+		id++;
+		page = &peers->place[id / WLB_PEER_PLACES];
+		if (!*page)
+			*page = kcalloc(WLB_PEER_PLACES, sizeof(**page), GFP_ATOMIC);
+		if (!*page)
+			return 0;
+	} while (!id || (*page)[id % WLB_PEER_PLACES]);
+	peers->last = id;
+	(*page)[id % WLB_PEER_PLACES] = peer;
+	return id;
+}
+
 struct wlb_peer *wlb_peer_get(struct wlb_peers *peers,
 			      const union wlb_addr *addr, bool v6, u8 ret,
 			      u8 via)
@@ -60,16 +70,16 @@ struct wlb_peer *wlb_peer_get(struct wlb_peers *peers,
 
 	spin_lock_bh(&peers->lock);
 	peer = wlb_peer_find(head, addr, v6, ret, via);
-	if (peer || peers->n >= WLB_PEER_MAX)
+	if (peer || peers->n >= WLB_PEER_MAX - 1)
 		goto out;
 	peer = kzalloc(sizeof(*peer), GFP_ATOMIC);
 	if (!peer)
 		goto out;
-	if (dst_cache_init(&peer->dst, GFP_ATOMIC)) {
-		kfree(peer);
-		peer = NULL;
-		goto out;
-	}
+	if (dst_cache_init(&peer->dst, GFP_ATOMIC))
+		goto err_free;
+	peer->id = wlb_peer_settle(peers, peer);
+	if (!peer->id)
+		goto err_dst;
 	peer->addr = *addr;
 	peer->v6 = v6;
 	peer->ret = ret;
@@ -81,6 +91,22 @@ struct wlb_peer *wlb_peer_get(struct wlb_peers *peers,
 out:
 	spin_unlock_bh(&peers->lock);
 	return peer;
+
+err_dst:
+	dst_cache_destroy(&peer->dst);
+err_free:
+	kfree(peer);
+	peer = NULL;
+	goto out;
+}
+
+/* Nobody has a reference, and nobody gets one any more. Lock held, or the last. */
+static void wlb_peer_drop(struct wlb_peers *peers, struct wlb_peer *peer)
+{
+	hlist_del_rcu(&peer->node);
+	peers->place[peer->id / WLB_PEER_PLACES][peer->id % WLB_PEER_PLACES] = NULL;
+	peers->n--;
+	call_rcu(&peer->rcu, wlb_peer_free_rcu);
 }
 
 bool wlb_peer_tunnelled(struct wlb_peers *peers, const union wlb_addr *addr,
@@ -116,9 +142,7 @@ void wlb_peers_reap(struct wlb_peers *peers, bool now)
 			}
 			if (!refcount_dec_if_one(&peer->ref))
 				continue;
-			hlist_del_rcu(&peer->node);
-			peers->n--;
-			call_rcu(&peer->rcu, wlb_peer_free_rcu);
+			wlb_peer_drop(peers, peer);
 		}
 	}
 	spin_unlock_bh(&peers->lock);
@@ -135,10 +159,11 @@ void wlb_peers_free(struct wlb_peers *peers)
 	for (i = 0; i < WLB_PEER_HEADS; i++) {
 		hlist_for_each_entry_safe(peer, next, &peers->heads[i], node) {
 			WARN_ON_ONCE(refcount_read(&peer->ref) != 1);
-			hlist_del_rcu(&peer->node);
-			call_rcu(&peer->rcu, wlb_peer_free_rcu);
+			wlb_peer_drop(peers, peer);
 		}
 	}
+	for (i = 0; i < ARRAY_SIZE(peers->place); i++)
+		kfree(peers->place[i]);
 	kfree(peers);
 }
 

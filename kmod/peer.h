@@ -20,6 +20,7 @@ struct wlb_peer {
 	u8 ret;			/* enum wlb_return */
 	u8 via;			/* enum wlb_via, unless nat */
 	bool idle;		/* had no flows at the worker's last visit */
+	u16 id;			/* its place, never 0 */
 	refcount_t ref;		/* 1 of the table, 1 per flow */
 	u32 heard;		/* jiffies, low half; see live.h */
 	/* the flow worker's own */
@@ -28,6 +29,31 @@ struct wlb_peer {
 	u8 unanswered;		/* questions since */
 	struct dst_cache dst;
 };
+
+#define WLB_PEER_HEADS	256
+#define WLB_PEER_MAX	65536	/* a service with any replica bounds nobody */
+#define WLB_PEER_PLACES	512	/* a page of them */
+
+struct wlb_peers {
+	spinlock_t lock;	/* of writers */
+	unsigned int n;
+	u16 last;		/* the place given last */
+	struct hlist_head heads[WLB_PEER_HEADS];
+	/* by id, so that a flow has room for more than a pointer; pages as they are needed */
+	struct wlb_peer **place[WLB_PEER_MAX / WLB_PEER_PLACES];
+};
+
+/*
+ * The peer of an id that was read of a flow, NULL for 0. RCU: it, and so its place, is
+ * the flow's as long as the flow may be seen.
+ */
+static __always_inline struct wlb_peer *
+wlb_peer_by_id(const struct wlb_peers *peers, u32 id)
+{
+	if (!id)
+		return NULL;
+	return peers->place[id / WLB_PEER_PLACES][id % WLB_PEER_PLACES];
+}
 
 /* A reference to such a peer at @addr, made if need be; NULL without memory. */
 struct wlb_peer *wlb_peer_get(struct wlb_peers *peers,

@@ -93,17 +93,13 @@ static __always_inline void wlb_plain_seg(const struct sk_buff *skb,
 	seg->nonce = 0;
 }
 
-/* wlb_pkt_set_addr() of a plain segment; what was read of it before is stale then. */
-static __always_inline int wlb_plain_set_addr(struct sk_buff *skb, bool v6,
-					      bool source,
-					      const union wlb_addr *to)
+/* wlb_pkt_set_addr() of a plain segment whose headers are writable. */
+static __always_inline void wlb_plain_put_addr(struct sk_buff *skb, bool v6,
+					       bool source,
+					       const union wlb_addr *to)
 {
-	unsigned int ip_len = wlb_plain_ip_len(v6);
-	struct tcphdr *th;
+	struct tcphdr *th = (struct tcphdr *)(skb->data + wlb_plain_ip_len(v6));
 
-	if (unlikely(skb_ensure_writable(skb, ip_len + sizeof(*th))))
-		return -ENOMEM;
-	th = (struct tcphdr *)(skb->data + ip_len);
 	if (v6) {
 		struct ipv6hdr *ih = (struct ipv6hdr *)skb->data;
 		struct in6_addr *addr = source ? &ih->saddr : &ih->daddr;
@@ -120,6 +116,17 @@ static __always_inline int wlb_plain_set_addr(struct sk_buff *skb, bool v6,
 		*addr = to->v4;
 	}
 	wlb_bridge_settle(skb, v6);
+}
+
+/* Of any; what was read of it before is stale then. 0 or -ENOMEM. */
+static __always_inline int wlb_plain_set_addr(struct sk_buff *skb, bool v6,
+					      bool source,
+					      const union wlb_addr *to)
+{
+	if (unlikely(skb_ensure_writable(skb, wlb_plain_ip_len(v6) +
+					      sizeof(struct tcphdr))))
+		return -ENOMEM;
+	wlb_plain_put_addr(skb, v6, source, to);
 	return 0;
 }
 

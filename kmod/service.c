@@ -45,6 +45,7 @@ static const struct nla_policy wlb_service_policy[WLB_SERVICE_A_MAX + 1] = {
 	[WLB_SERVICE_A_STICKY] = { .type = NLA_U32 },
 	[WLB_SERVICE_A_RACE] = { .type = NLA_U8 },
 	[WLB_SERVICE_A_FAN_OUT] = { .type = NLA_U8 },
+	[WLB_SERVICE_A_FASTPATH] = { .type = NLA_U8 },
 	[WLB_SERVICE_A_EXPLORE] = { .type = NLA_U32 },
 };
 
@@ -183,6 +184,17 @@ static int wlb_service_race(struct wlb_service *s, struct nlattr **tb,
 	return wlb_timeout(tb[WLB_SERVICE_A_EXPLORE], &s->explore, extack);
 }
 
+static int wlb_service_fastpath(struct wlb_service *s, const struct nlattr *attr,
+				struct netlink_ext_ack *extack)
+{
+	if (attr)
+		s->fastpath = nla_get_u8(attr);
+	if (s->fastpath < __WLB_FASTPATH_MAX)
+		return 0;
+	NL_SET_ERR_MSG_ATTR(extack, attr, "fastpath: auto, on or off");
+	return -EINVAL;
+}
+
 static int wlb_service_parse(struct wlb_cg *cg, const struct nlattr *nest,
 			     struct netlink_ext_ack *extack)
 {
@@ -242,6 +254,8 @@ static int wlb_service_parse(struct wlb_cg *cg, const struct nlattr *nest,
 	if (!err)
 		err = wlb_service_race(s, tb, extack);
 	if (!err)
+		err = wlb_service_fastpath(s, tb[WLB_SERVICE_A_FASTPATH], extack);
+	if (!err)
 		err = wlb_nla_prefixes(nest, WLB_SERVICE_A_REPLICA, &s->replicas,
 				       extack);
 	if (!err)
@@ -256,6 +270,19 @@ static int wlb_service_parse(struct wlb_cg *cg, const struct nlattr *nest,
 	}
 	cg->direct |= s->race == WLB_SERVICE_DIRECT;
 	return 0;
+}
+
+/* Which ports' flows may take the fast path. */
+static void wlb_cg_fast(struct wlb_cg *cg)
+{
+	unsigned int i;
+
+	if (cg->fallback && cg->fallback->fastpath != WLB_FASTPATH_OFF)
+		bitmap_fill(cg->fast.bit, 65536);
+	for (i = 0; i < cg->n_by_port; i++)
+		__assign_bit(cg->by_port[i].port, cg->fast.bit,
+			     cg->service[cg->by_port[i].service].fastpath !=
+			     WLB_FASTPATH_OFF);
 }
 
 struct wlb_cg *wlb_cg_build(struct genl_info *info)
@@ -308,6 +335,7 @@ struct wlb_cg *wlb_cg_build(struct genl_info *info)
 		err = -EINVAL;
 		goto err_free;
 	}
+	wlb_cg_fast(cg);
 	cg->carried = cg->returns;
 	return cg;
 
@@ -378,6 +406,7 @@ int wlb_service_put(struct sk_buff *msg, const struct wlb_service *service)
 	    nla_put_u32(msg, WLB_SERVICE_A_STICKY, service->sticky) ||
 	    nla_put_u8(msg, WLB_SERVICE_A_RACE, service->race) ||
 	    nla_put_u8(msg, WLB_SERVICE_A_FAN_OUT, service->fan_out) ||
+	    nla_put_u8(msg, WLB_SERVICE_A_FASTPATH, service->fastpath) ||
 	    nla_put_u32(msg, WLB_SERVICE_A_EXPLORE, service->explore))
 		return -EMSGSIZE;
 	nla_nest_end(msg, nest);

@@ -18,6 +18,9 @@ GOALS = {
     "nat, client -> replica": 550, "nat, replica -> client": 450,
     "spoof, client -> replica": 550, "spoof, replica -> client": 210,
     "tunnel, client -> replica": 900, "tunnel, replica -> client": 450,
+    "nat, client -> replica, fast path": -500, "nat, replica -> client, fast path": -450,
+    "spoof, client -> replica, fast path": -500,
+    "tunnel, client -> replica, fast path": -300, "tunnel, replica -> client, fast path": -300,
     "SYN, tagged, new entry": 1500, "winning answer": 900, "losing answer and its reset": 1500,
     "WCCP hash, GRE": -350, "WCCP hash, L2": -500,
 }

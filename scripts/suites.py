@@ -57,7 +57,7 @@ def lab_files(*names):
 
 CLIENT_GATEWAY = lab_files("test_syn", "test_answers", "test_carried", "test_limits",
                            "test_advice")
-RETURNS = lab_files("test_returns", "test_spoof", "test_practice")
+RETURNS = lab_files("test_returns", "test_spoof", "test_practice", "test_fastpath")
 MATRIX = lab_files("test_icmp", "test_matrix")
 # Exact delays, or long waits, which the counted clock skips.
 COUNTED = lab_files("test_baseline", "test_smoke", "test_dead", "test_cookies")

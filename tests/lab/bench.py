@@ -254,11 +254,12 @@ class Bench:
         finally:
             ctl.apply("")
 
-    def client_gateway(self, family):
+    def client_gateway(self, family, fastpath="off"):
         text = wlb.table("client-gateway", inside=["c0"], max_flows=4 << 20,
                          client_quota=65536, timeouts={"dead": "0s"})
         return text + wlb.table("client-gateway.service", array=True, name="web", ports=[PORT],
-                                replicas=["10.2.0.0/24" if family == 4 else "2001:db8:2::/64"])
+                                replicas=["10.2.0.0/24" if family == 4 else "2001:db8:2::/64"],
+                                fastpath=fastpath)
 
     def restore(self, family, flows, ret, via=None):
         """Flows that a replica has won."""
@@ -285,8 +286,8 @@ class Bench:
         assert found == flows, f"{found} flows put back of {flows}"
 
     @contextlib.contextmanager
-    def carried(self, family, flows, ret, via=None):
-        with self.config(self.client_gateway(family)):
+    def carried(self, family, flows, ret, via=None, fastpath="off"):
+        with self.config(self.client_gateway(family, fastpath)):
             self.restore(family, flows, ret, via)
             yield
 
@@ -344,18 +345,20 @@ class Bench:
         for name, ret, via, back, more in (
                 ("nat", 0, None, own, {}), ("spoof", 1, 0, server, {}),
                 ("tunnel", 2, 0, tunnelled, {"base": server})):
-            for flows in self.scales(MANY, 1000000) if name == "nat" else (1,):
-                self.group(
-                    lambda f=flows, r=ret, v=via: self.carried(family, f, r, v), [
-                        Row(f"{name}, client -> replica", out, "c0", {"s0": 1}, flows=flows,
-                            count=max(self.count, min(flows, 100000))),
-                        Row(f"{name}, replica -> client", back, "s0", {"c0": 1}, flows=flows,
-                            count=max(self.count, min(flows, 100000)), **more)])
+            for path, label in (("off", ""), ("auto", ", fast path")):
+                for flows in self.scales(MANY, 1000000) if name == "nat" else (1,):
+                    count = max(self.count, min(flows, 100000))
+                    self.group(
+                        lambda f=flows, r=ret, v=via, p=path: self.carried(family, f, r, v, p), [
+                            Row(f"{name}, client -> replica{label}", out, "c0", {"s0": 1},
+                                flows=flows, count=count),
+                            Row(f"{name}, replica -> client{label}", back, "s0", {"c0": 1},
+                                flows=flows, count=count, **more)])
 
     def idle(self, family):
         """What is nobody's business."""
         other = outwards(family, dport=OTHER_PORT)
-        self.group(lambda: self.config(self.client_gateway(family)), [
+        self.group(lambda: self.config(self.client_gateway(family, "auto")), [
             Row("no service, client gateway on", other, "c0", {"s0": 1}),
             Row("no flow, client -> server", outwards(family), "c0", {"s0": 1}),
             Row("no flow, server -> client", inwards(family, SERVER[family]), "s0", {"c0": 1})])
@@ -429,9 +432,11 @@ class Bench:
         big = dataclasses.replace(outwards(family), raw=bytes(raw), fill=payload, gso_size=1380)
         burst = dataclasses.replace(outwards(family), burst=32)
         for name, ret, via in (("nat", 0, None), ("tunnel", 2, 0)):
-            self.group(lambda r=ret, v=via: self.carried(family, 1, r, v), [
-                Row(f"{name}, client -> replica, GSO of 44", big, "c0", {"s0": 1}),
-                Row(f"{name}, client -> replica, bursts of 32", burst, "c0", {"s0": 1})])
+            for path, label in (("off", ""), ("auto", ", fast path")):
+                self.group(lambda r=ret, v=via, p=path: self.carried(family, 1, r, v, p), [
+                    Row(f"{name}, client -> replica, GSO of 44{label}", big, "c0", {"s0": 1}),
+                    Row(f"{name}, client -> replica, bursts of 32{label}", burst, "c0",
+                        {"s0": 1})])
 
     def all(self):
         for family in self.families:

@@ -186,6 +186,7 @@ TEST_CASE("values outside their ranges are refused", "[config]")
         {service("fan-out = 9"), "2:11: .*fan-out is 9, must be 1..8"},
         {service("fan-out = 256"), "2:11: .*fan-out is 256, must be 1..8"},
         {service("explore = '577h'"), "2:11: .*explore is 2077200, must be 0..2073600"},
+        {service("fastpath = 'yes'"), "2:12: .*\"yes\" must be \"auto\", \"on\" or \"off\""},
         {gateway("max-learned = 15"), "2:15: .*max-learned is 15, must be 16..65536"},
         {gateway("max-learned = 65537"), "2:15: .*max-learned is 65537"},
         {gateway("timeouts = { learned = 0 }"), "2:24: .*timeouts.learned is 0, must be 1"},
@@ -433,6 +434,7 @@ TEST_CASE("absent keys take the defaults", "[config]")
     CHECK(gateway.services.front().race == ServiceRace::join);
     CHECK(gateway.services.front().fan_out == 4);
     CHECK(gateway.services.front().explore == seconds(10));
+    CHECK(gateway.services.front().fastpath == FastPath::automatic);
     CHECK(config.origins.front().race == Race::raw);
     CHECK(config.origins.front().max_hold == microseconds(200000));
     CHECK(config.origins.front().replicas.empty());
@@ -543,7 +545,7 @@ TEST_CASE("the manual has every key with its default", "[config][docs]")
         INFO((*i)[1]);
         CHECK(manual.find(".It Ic " + (*i)[1].str()) != std::string::npos);
     }
-    CHECK(keys == 113);
+    CHECK(keys == 114);
     for (const auto *part :
          {"131072", "4096", "70s", "7440s", "60s", "10s", "600s", "30s", "200ms"}) {
         INFO(part);

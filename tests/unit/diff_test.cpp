@@ -100,8 +100,9 @@ TEST_CASE("every field shows", "[diff]")
               web.race = ServiceRace::join;
               web.fan_out = 4;
               web.explore = seconds(0);
+              web.fastpath = FastPath::on;
           }) == Lines{"~ service web: race direct -> race", "~ service web: fan-out 3 -> 4",
-                      "~ service web: explore 11s -> 0s"});
+                      "~ service web: explore 11s -> 0s", "~ service web: fastpath off -> on"});
     CHECK(changed([](Config &c) { c.client_gateway.max_learned = 4096; }) ==
           Lines{"~ client-gateway: max-learned 17 -> 4096"});
     CHECK(changed([](Config &c) {
@@ -130,7 +131,7 @@ TEST_CASE("objects as one line", "[diff]")
     const auto config = test::sample();
     CHECK(describe("service", "web", fields_of(config.client_gateway.services[0])) ==
           "service web ports 80,443 replicas 198.51.100.0/24,2001:db8:7::/48 never "
-          "203.0.113.99,10.1.9.0/24 sticky 9s race direct fan-out 3 explore 11s");
+          "203.0.113.99,10.1.9.0/24 sticky 9s race direct fan-out 3 explore 11s fastpath off");
     CHECK(describe("origin", "www", fields_of(config.origins[0])) ==
           "origin www server 203.0.113.10,203.0.113.11 ports 80,65535 race equal max-hold 123456us "
           "replicas 198.51.100.7,via=ipip,delay=55ms 198.51.100.8,via=gre,delay=1us source "

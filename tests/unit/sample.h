@@ -50,8 +50,10 @@ inline Config sample()
          seconds(9),
          ServiceRace::direct,
          3,
-         seconds(11)},
-        {"rest", {}, true, {}, true, {}, seconds(0), ServiceRace::join, 4, seconds(10)},
+         seconds(11),
+         FastPath::off},
+        {"rest", {}, true, {}, true, {}, seconds(0), ServiceRace::join, 4, seconds(10),
+         FastPath::automatic},
     };
     Origin www;
     www.name = "www";

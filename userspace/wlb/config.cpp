@@ -11,6 +11,8 @@ namespace {
 
 constexpr Names<ServiceRace, 2> service_races{
     {{"race", ServiceRace::join}, {"direct", ServiceRace::direct}}};
+constexpr Names<FastPath, 3> fastpaths{
+    {{"auto", FastPath::automatic}, {"on", FastPath::on}, {"off", FastPath::off}}};
 constexpr Names<Race, 2> races{{{"raw", Race::raw}, {"equal", Race::equal}}};
 constexpr Names<Pick, 2> picks{{{"nearest", Pick::nearest}, {"random", Pick::random}}};
 constexpr Names<Via, 2> vias{{{"gre", Via::gre}, {"ipip", Via::ipip}}};
@@ -36,6 +38,11 @@ std::optional<Via> default_via(Return mode)
 const char *name_of(ServiceRace race)
 {
     return name_in(service_races, race);
+}
+
+const char *name_of(FastPath fastpath)
+{
+    return name_in(fastpaths, fastpath);
 }
 
 const char *name_of(Race race)
@@ -66,6 +73,11 @@ const char *name_of(Conntrack conntrack)
 Result<ServiceRace> parse_service_race(std::string_view text)
 {
     return parse_in(service_races, text);
+}
+
+Result<FastPath> parse_fastpath(std::string_view text)
+{
+    return parse_in(fastpaths, text);
 }
 
 Result<Race> parse_race(std::string_view text)

@@ -24,6 +24,13 @@ namespace wlb {
 // Who clones a service's SYNs.
 enum class ServiceRace : std::uint8_t { join = WLB_SERVICE_JOIN, direct = WLB_SERVICE_DIRECT };
 
+// Whether a service's packets may go past the firewall's rules: enum wlb_fastpath.
+enum class FastPath : std::uint8_t {
+    automatic = WLB_FASTPATH_AUTO,
+    on = WLB_FASTPATH_ON,
+    off = WLB_FASTPATH_OFF
+};
+
 struct Service {
     std::string name;
     std::vector<std::uint16_t> ports;
@@ -35,6 +42,7 @@ struct Service {
     ServiceRace race = ServiceRace::join;
     std::int64_t fan_out = 4;
     seconds explore{10};
+    FastPath fastpath = FastPath::automatic;
 
     bool operator==(const Service &) const = default;
 };
@@ -147,12 +155,14 @@ std::string default_name(const Address &server);
 std::optional<Via> default_via(Return mode);
 
 const char *name_of(ServiceRace race);
+const char *name_of(FastPath fastpath);
 const char *name_of(Race race);
 const char *name_of(Pick pick);
 const char *name_of(Via via);
 const char *name_of(Return mode);
 const char *name_of(Conntrack conntrack);
 Result<ServiceRace> parse_service_race(std::string_view text);
+Result<FastPath> parse_fastpath(std::string_view text);
 Result<Race> parse_race(std::string_view text);
 Result<Pick> parse_pick(std::string_view text);
 Result<Via> parse_via(std::string_view text);

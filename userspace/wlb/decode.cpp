@@ -107,6 +107,9 @@ Service read_service(Reader &in, const nlattr *nest)
         case WLB_SERVICE_A_EXPLORE:
             service.explore = seconds(in.u32(a));
             break;
+        case WLB_SERVICE_A_FASTPATH:
+            service.fastpath = in.fastpath(a);
+            break;
         default:
             break;
         }

@@ -57,6 +57,7 @@ void put(Writer &out, const Service &service)
         out.u8(WLB_SERVICE_A_RACE, static_cast<std::uint8_t>(service.race));
         out.u8(WLB_SERVICE_A_FAN_OUT, static_cast<std::uint8_t>(service.fan_out));
         out.u32(WLB_SERVICE_A_EXPLORE, service.explore.count());
+        out.u8(WLB_SERVICE_A_FASTPATH, static_cast<std::uint8_t>(service.fastpath));
     });
 }
 

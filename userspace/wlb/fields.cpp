@@ -80,6 +80,7 @@ std::vector<Field> fields_of(const Service &service)
         scalar("race", name_of(service.race)),
         scalar("fan-out", std::to_string(service.fan_out)),
         scalar("explore", format_duration(service.explore)),
+        scalar("fastpath", name_of(service.fastpath)),
     };
 }
 

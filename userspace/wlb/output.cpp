@@ -233,6 +233,7 @@ Json to_json(const Service &service)
         {"race", name_of(service.race)},
         {"fan_out", service.fan_out},
         {"explore_s", service.explore.count()},
+        {"fastpath", name_of(service.fastpath)},
     };
 }
 

@@ -100,6 +100,10 @@ public:
     {
         return static_cast<ServiceRace>(mode(attribute, __WLB_SERVICE_RACE_MAX));
     }
+    FastPath fastpath(const nlattr *attribute)
+    {
+        return static_cast<FastPath>(mode(attribute, __WLB_FASTPATH_MAX));
+    }
 
     Forward forward(const nlattr *attribute)
     {

@@ -57,6 +57,7 @@ constexpr auto service_names = [] {
     names[WLB_SERVICE_A_RACE].name = "race";
     names[WLB_SERVICE_A_FAN_OUT].name = "fan-out";
     names[WLB_SERVICE_A_EXPLORE].name = "explore";
+    names[WLB_SERVICE_A_FASTPATH].name = "fastpath";
     return names;
 }();
 

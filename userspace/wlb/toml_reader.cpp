@@ -94,7 +94,8 @@ private:
     {
         auto &service = parsed_.config.client_gateway.services.emplace_back();
         keys(table, path,
-             {"name", "ports", "replicas", "never", "sticky", "race", "fan-out", "explore"});
+             {"name", "ports", "replicas", "never", "sticky", "race", "fan-out", "explore",
+              "fastpath"});
         string(table, path, "name", service.name);
         ports(table, path, service.ports, &service.all_ports);
         texts_or_any(table, path, "replicas", "a list of prefixes", &Prefix::parse,
@@ -104,6 +105,7 @@ private:
         choice(table, path, "race", &parse_service_race, service.race);
         integer(table, path, "fan-out", service.fan_out);
         whole_seconds(table, path, "explore", service.explore);
+        choice(table, path, "fastpath", &parse_fastpath, service.fastpath);
     }
 
     void origin(const toml::table &table, const std::string &path)

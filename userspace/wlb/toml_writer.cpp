@@ -43,6 +43,8 @@ std::string text(const Service &service)
         out += line("fan-out", std::to_string(service.fan_out));
     if (service.explore != defaults.explore)
         out += line("explore", duration(service.explore));
+    if (service.fastpath != defaults.fastpath)
+        out += line("fastpath", quote(name_of(service.fastpath)));
     return out;
 }
 
@@ -273,6 +275,9 @@ std::string defaults_toml()
            "# direct: how often, at most, the server's gateway may clone all the same; 0s: "
            "never\n" +
            off("explore", duration(Service().explore)) +
+           "# auto: connections that connection tracking is sure of, or does not track, pass by\n"
+           "# the firewall's rules but for a packet a second; on: it need not be sure; off\n" +
+           off("fastpath", quote(name_of(Service().fastpath))) +
            "\n"
            "# Role server gateway: clones tagged SYNs of a replicated server to its replicas.\n"
            "#[server-gateway]\n"

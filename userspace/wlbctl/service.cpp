@@ -22,7 +22,9 @@ int add(Context &context, const Command &command, const Args &args)
                 "who clones: the server's gateway, or this one (default race)")
         .option("fan-out", "N", "direct: to how many known replicas (default 4)")
         .option("explore", "DURATION",
-                "direct: how often to let the server's gateway clone (default 10s)");
+                "direct: how often to let the server's gateway clone (default 10s)")
+        .option("fastpath", "auto|on|off",
+                "whether packets may pass by the firewall's rules (default auto)");
     if (!options.parse(args))
         return options.status();
 
@@ -41,6 +43,7 @@ int add(Context &context, const Command &command, const Args &args)
     options.read("race", &parse_service_race, service.race);
     options.read("fan-out", &parse_count, service.fan_out);
     options.read("explore", &parse_seconds, service.explore);
+    options.read("fastpath", &parse_fastpath, service.fastpath);
     if (!options.good())
         return options.status();
     return change_config(context, WLB_ROLE_CLIENT_GATEWAY, [&](Config &config) {
@@ -90,7 +93,8 @@ const std::vector<Command> &service_commands()
     static const std::vector<Command> commands{
         {"service", "add",
          "NAME --ports P,..|all --replicas PREFIX,..|any [--never PREFIX,..] [--sticky S] "
-         "[--race race|direct] [--fan-out N] [--explore S]",
+         "[--race race|direct] [--fan-out N] [--explore S] "
+         "[--fastpath auto|on|off]",
          "Have the client gateway tag SYNs to these ports.",
          "service add web --ports 80,443 --replicas 198.51.100.0/24", &add},
         {"service", "del", "NAME", "Delete a service; its flows live on.", "service del web", &del},

@@ -341,9 +341,22 @@ enum wlb_service_attr {
 				 * server's gateway as well, to learn of other
 				 * answerers; 0: never
 				 */
+	WLB_SERVICE_A_FASTPATH,	/* u8, enum wlb_fastpath, default auto */
 
 	__WLB_SERVICE_A_MAX,
 #define WLB_SERVICE_A_MAX (__WLB_SERVICE_A_MAX - 1)
+};
+
+/*
+ * Whether a flow's packets, but for one a second and direction, pass by route lookup and
+ * everything behind the first of PRE_ROUTING's rules.
+ */
+enum wlb_fastpath {
+	WLB_FASTPATH_AUTO,	/* if connection tracking is sure of the flow, or not there */
+	WLB_FASTPATH_ON,	/* even if it is not sure yet */
+	WLB_FASTPATH_OFF,
+
+	__WLB_FASTPATH_MAX
 };
 
 /* Who clones the SYNs of a service. */
@@ -1012,6 +1025,7 @@ enum wlb_group_stat {
 	X(passed_in, "packets of a spoofing winner, passed") \
 	X(tunnelled_out, "packets encapsulated, client to replica") \
 	X(tunnelled_in, "packets cracked, replica to client") \
+	X(fast, "of all these, packets by the fast path") \
 	X(winner_asked, "segments sent to silent winners, to see if they live") \
 	X(winner_dead, "flows ended because their winner is dead") \
 	X(probe_echoed, "probes of the spoofed path, echoed to the winner") \

@@ -23,7 +23,8 @@ _REPLICA = {1: "address", 2: "u8", 3: "u32"}
 _GATEWAY = {1: ("device", 3), **{n: ("u32", 1) for n in range(2, 9)}, 9: ("returns", 1),
             10: ("u32", 1), 11: ("u32", 1), 12: ("bool", 1), 13: ("u32", 1), 14: ("learned", 1)}
 _SERVICE = {1: ("name", 1), 2: ("ports", 1), 3: ("flag", 1), 4: (_PREFIX, 3), 5: ("flag", 1),
-            6: (_PREFIX, 3), 7: ("u32", 1), 8: ("bool", 1), 9: ("fan-out", 1), 10: ("u32", 1)}
+            6: (_PREFIX, 3), 7: ("u32", 1), 8: ("bool", 1), 9: ("fan-out", 1), 10: ("u32", 1),
+            11: ("bool", 1)}
 _ORIGIN = {1: ("name", 1), 2: ("address", 3), 3: ("ports", 1), 4: ("u8", 1), 5: ("u32", 1),
            6: (_REPLICA, 5), 7: ("address", 1), 8: ("flag", 1), 9: ("fan-out", 1), 10: ("bool", 1),
            11: ("u32", 1), 12: ("u32", 1), 13: ("u32", 1)}
