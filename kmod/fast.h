@@ -185,7 +185,7 @@ void wlb_fast_passed(struct wlb_net *wn, const struct wlb_cg *cg, struct wlb_flo
 		     enum wlb_dir dir, const struct sk_buff *skb,
 		     const struct net_device *in, const union wlb_addr *to, bool v6);
 
-/* Which takes a while: only if the flow does not say so already. */
+/* Which takes a while: only if that is not known already. */
 static __always_inline void wlb_fast_pass(struct wlb_net *wn, const struct wlb_cg *cg,
 					  struct wlb_flow *f, enum wlb_dir dir,
 					  const struct sk_buff *skb,
@@ -193,7 +193,8 @@ static __always_inline void wlb_fast_pass(struct wlb_net *wn, const struct wlb_c
 					  const union wlb_addr *to, const bool v6)
 {
 	if (in && wlb_fast_port(cg, f->server_port) &&
-	    READ_ONCE(f->passed[dir]) != wlb_fast_stamp(in))
+	    (READ_ONCE(f->passed[dir]) != wlb_fast_stamp(in) ||
+	     (softirq_count() && !wlb_way_get(wn, to, v6))))
 		wlb_fast_passed(wn, cg, f, dir, skb, in, to, v6);
 }
 
