@@ -472,13 +472,15 @@ static __always_inline unsigned int wlb_cg_out_plain(struct wlb_net *wn,
 
 	if (!wlb_plain_data(skb, th, v6))
 		return wlb_cg_out_any(wn, cg, skb, state, v6);
-	if (wlb_fast_port(cg, th->source))
-		wlb_cg_passed(wn, cg, skb, th, state, v6);
 	f = wlb_flow_to_server(wn->table, wlb_flow_hash(wn->table, &key), &key,
 			       wlb_plain_dst(skb, v6));
 	peer = f ? wlb_flow_winner(wn, f) : NULL;
-	if (!peer)
+	if (!peer) {
+		/* its source may be a service's port as well */
+		if (wlb_fast_port(cg, th->source))
+			wlb_cg_passed(wn, cg, skb, th, state, v6);
 		return NF_ACCEPT;
+	}
 	if (READ_ONCE(f->fsm.state) != WLB_FLOW_WON)
 		return wlb_cg_out_any(wn, cg, skb, state, v6);
 
