@@ -158,11 +158,12 @@ static void wlb_cache_clear(struct sk_buff *skb, bool v6)
 	}
 }
 
-static unsigned int wlb_cache_gre(struct wlb_net *wn, struct sk_buff *skb,
-				  const struct wlb_redirect *r,
-				  const struct wlb_choice *choice, bool v6,
-				  bool routed, struct dst_entry *dst,
-				  const union wlb_addr *from)
+/* By itself: its variables, which kernels may clear, are not the business of L2's. */
+static noinline unsigned int wlb_cache_gre(struct wlb_net *wn, struct sk_buff *skb,
+					   const struct wlb_redirect *r,
+					   const struct wlb_choice *choice, bool v6,
+					   bool routed, struct dst_entry *dst,
+					   const union wlb_addr *from)
 {
 	const struct wlb_group_state *state = r->group->state;
 	struct wlb_redirect_hdr header = {
@@ -220,11 +221,11 @@ static unsigned int wlb_cache_l2(struct wlb_net *wn, struct sk_buff *skb,
 				 const struct wlb_redirect *r,
 				 const struct wlb_choice *choice, bool v6,
 				 bool routed, struct dst_entry *dst,
-				 struct neighbour *n)
+				 unsigned int mtu, struct neighbour *n)
 {
 	const struct wlb_member *member = r->assign->seat[choice->seat].member;
 	bool cut = wlb_cache_fragments(skb, v6) ||
-		   (!skb_is_gso(skb) && skb->len > dst_mtu(dst));
+		   (!skb_is_gso(skb) && skb->len > mtu);
 
 	if (!routed && (wlb_cache_ttl(skb, v6) ||
 			skb_cow_head(skb, LL_RESERVED_SPACE(dst->dev)))) {
@@ -316,5 +317,5 @@ unsigned int wlb_cache_out(struct wlb_net *wn, struct sk_buff *skb,
 	this_cpu_add(member->stats->bytes, skb->len);
 	if (gre)
 		return wlb_cache_gre(wn, skb, r, choice, v6, routed, dst, &from);
-	return wlb_cache_l2(wn, skb, r, choice, v6, routed, dst, n);
+	return wlb_cache_l2(wn, skb, r, choice, v6, routed, dst, mtu, n);
 }
