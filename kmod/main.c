@@ -148,4 +148,4 @@ module_exit(wlb_exit);
 
 MODULE_DESCRIPTION("wide-area selection of the nearest replica by SYN race");
 MODULE_LICENSE("GPL");
-MODULE_VERSION("0.1.0");
+MODULE_VERSION(WLB_VERSION);

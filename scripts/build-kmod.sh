@@ -36,6 +36,7 @@ exec 9>"$out/.lock"
 flock 9
 # kbuild writes beside its sources: give it links to them
 ln -sfn "$PWD/Kbuild" "$out/Kbuild"
+ln -sfn "$PWD/VERSION" "$out/VERSION"
 ln -sfn "$PWD/include" "$out/include"
 find "$out/kmod" -type l -delete
 ln -sf "$PWD"/kmod/*.[ch] "$out/kmod/"
