@@ -6,8 +6,8 @@ DESTDIR ?=
 PREFIX  ?= /usr/local
 
 .PHONY: help all deps kmod userspace demo demo-wccp bench bench-quick bench-profile bench-race \
-	check check-debug check-matrix check-smp check-kcsan fuzz coverage lint install uninstall \
-	clean
+	check check-debug check-matrix check-smp check-kcsan fuzz coverage lint install \
+	install-userspace uninstall deb clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -69,56 +69,48 @@ coverage: deps userspace ## which lines of the module the scenarios reach
 lint: deps ## what reads the sources: compilers' warnings, sparse, checkpatch, linters
 	scripts/check.py lint
 
-install: all ## install module, wlbctl, man pages, example configuration
-	install -D -m 644 build/kmod/$(KVER)/wlb.ko \
-		$(DESTDIR)/lib/modules/$(KVER)/extra/wlb.ko
-	install -D -m 755 build/userspace/wlbctl $(DESTDIR)$(PREFIX)/sbin/wlbctl
-	install -D -m 755 build/userspace/wlb-routerd $(DESTDIR)$(PREFIX)/sbin/wlb-routerd
-	install -D -m 755 build/userspace/wlb-cached $(DESTDIR)$(PREFIX)/sbin/wlb-cached
-	install -D -m 755 build/userspace/wlb-processd $(DESTDIR)$(PREFIX)/sbin/wlb-processd
-	install -D -m 755 build/userspace/wlb-gatewayd $(DESTDIR)$(PREFIX)/sbin/wlb-gatewayd
-	install -D -m 755 build/userspace/wlb-replicad $(DESTDIR)$(PREFIX)/sbin/wlb-replicad
-	install -D -m 644 docs/wlbctl.8 \
-		$(DESTDIR)$(PREFIX)/share/man/man8/wlbctl.8
-	install -D -m 644 docs/wlb-routerd.8 \
-		$(DESTDIR)$(PREFIX)/share/man/man8/wlb-routerd.8
-	install -D -m 644 docs/wlb-cached.8 \
-		$(DESTDIR)$(PREFIX)/share/man/man8/wlb-cached.8
-	install -D -m 644 docs/wlb-processd.8 \
-		$(DESTDIR)$(PREFIX)/share/man/man8/wlb-processd.8
-	install -D -m 644 docs/wlb-gatewayd.8 \
-		$(DESTDIR)$(PREFIX)/share/man/man8/wlb-gatewayd.8
-	install -D -m 644 docs/wlb-replicad.8 \
-		$(DESTDIR)$(PREFIX)/share/man/man8/wlb-replicad.8
-	install -D -m 644 docs/wlb.toml.5 \
-		$(DESTDIR)$(PREFIX)/share/man/man5/wlb.toml.5
-	install -D -m 644 packaging/completion/wlbctl \
-		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/wlbctl
-	install -D -m 644 packaging/wlb.toml.example \
-		$(DESTDIR)/etc/wlb/wlb.toml.example
-	install -D -m 644 include/uapi/linux/wlb.h \
-		$(DESTDIR)$(PREFIX)/include/linux/wlb.h
+# What is installed where, and so what uninstall takes away.
+SBIN     := wlbctl wlb-routerd wlb-cached wlb-processd wlb-gatewayd wlb-replicad
+MAN      := $(wildcard docs/*.[58])
+EXAMPLES := packaging/wlb.toml.example $(wildcard packaging/examples/*)
+UNITS    := $(patsubst packaging/systemd/%,%,\
+	$(wildcard packaging/systemd/*.service packaging/systemd/*.d/*))
+UNITDIR  ?= $(PREFIX)/lib/systemd/system
+MODULE   := /lib/modules/$(KVER)/extra/wlb.ko
+COMPLETION  := $(PREFIX)/share/bash-completion/completions/wlbctl
+HEADER      := $(PREFIX)/include/linux/wlb.h
+EXAMPLE_DIR := $(PREFIX)/share/doc/wlb/examples
+man_path = $(PREFIX)/share/man/man$(patsubst .%,%,$(suffix $(1)))/$(notdir $(1))
+INSTALLED := $(MODULE) $(SBIN:%=$(PREFIX)/sbin/%) $(foreach page,$(MAN),$(call man_path,$(page))) \
+	$(UNITS:%=$(UNITDIR)/%) $(addprefix $(EXAMPLE_DIR)/,$(notdir $(EXAMPLES))) $(COMPLETION) $(HEADER)
+
+install: all install-userspace ## install module, wlbctl, daemons, units, man pages, examples
+	install -D -m 644 build/kmod/$(KVER)/wlb.ko $(DESTDIR)$(MODULE)
 	[ -n "$(DESTDIR)" ] || depmod -a $(KVER)
 
+# Units say /usr/sbin. Configuration holds keys: nobody but root looks in there.
+install-userspace: userspace
+	set -e; for name in $(SBIN); do \
+		install -D -m 755 build/userspace/$$name $(DESTDIR)$(PREFIX)/sbin/$$name; done
+	set -e; for page in $(MAN); do \
+		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
+	set -e; for file in $(EXAMPLES); do \
+		install -D -m 644 $$file $(DESTDIR)$(EXAMPLE_DIR)/$${file##*/}; done
+	set -e; for unit in $(UNITS); do \
+		install -D -m 644 packaging/systemd/$$unit $(DESTDIR)$(UNITDIR)/$$unit; \
+		sed -i 's|=\(+\?\)/usr/sbin/wlb|=\1$(PREFIX)/sbin/wlb|' $(DESTDIR)$(UNITDIR)/$$unit; done
+	install -D -m 644 packaging/completion/wlbctl $(DESTDIR)$(COMPLETION)
+	install -D -m 644 include/uapi/linux/wlb.h $(DESTDIR)$(HEADER)
+	install -d -m 750 $(DESTDIR)/etc/wlb
+
 uninstall: ## take away what install has put there, but no configuration
-	$(RM) $(DESTDIR)/lib/modules/$(KVER)/extra/wlb.ko \
-		$(DESTDIR)$(PREFIX)/sbin/wlbctl \
-		$(DESTDIR)$(PREFIX)/sbin/wlb-routerd \
-		$(DESTDIR)$(PREFIX)/sbin/wlb-cached \
-		$(DESTDIR)$(PREFIX)/sbin/wlb-processd \
-		$(DESTDIR)$(PREFIX)/sbin/wlb-replicad \
-		$(DESTDIR)$(PREFIX)/share/man/man8/wlb-replicad.8 \
-		$(DESTDIR)$(PREFIX)/sbin/wlb-gatewayd \
-		$(DESTDIR)$(PREFIX)/share/man/man8/wlb-gatewayd.8 \
-		$(DESTDIR)$(PREFIX)/share/man/man8/wlb-routerd.8 \
-		$(DESTDIR)$(PREFIX)/share/man/man8/wlb-cached.8 \
-		$(DESTDIR)$(PREFIX)/share/man/man8/wlb-processd.8 \
-		$(DESTDIR)$(PREFIX)/share/man/man8/wlbctl.8 \
-		$(DESTDIR)$(PREFIX)/share/man/man5/wlb.toml.5 \
-		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/wlbctl \
-		$(DESTDIR)/etc/wlb/wlb.toml.example \
-		$(DESTDIR)$(PREFIX)/include/linux/wlb.h
+	$(RM) $(addprefix $(DESTDIR),$(INSTALLED))
+	rmdir --ignore-fail-on-non-empty $(addprefix $(DESTDIR),$(EXAMPLE_DIR) \
+		$(dir $(EXAMPLE_DIR)) $(sort $(filter-out $(UNITDIR)/./,$(dir $(UNITS:%=$(UNITDIR)/%)))))
 	[ -n "$(DESTDIR)" ] || depmod -a $(KVER)
+
+deb: deps ## build wlb and wlb-dkms, packages for Debian 12, in build/deb
+	scripts/deb.sh
 
 clean: ## remove everything built (the cache of kernels stays)
 	$(RM) -r build
