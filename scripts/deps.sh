@@ -29,7 +29,7 @@ packages=(
 	# check
 	clang clang-format clang-tidy libclang-rt-14-dev sparse shellcheck flake8 perl xz-utils git
 	# packages
-	debhelper dh-dkms dpkg-dev lintian
+	debhelper dh-dkms dpkg-dev lintian systemd
 	# test machines
 	qemu-system-x86 busybox-static cpio debootstrap
 	# scenarios

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Boots a kernel in a machine of its own and runs one command in it as root, in the
 # root directory of this repository.
-# usage: lab.sh [-i] [-k KERNEL] [-c CPUS] [-m MEGABYTES] [-t SECONDS] -- COMMAND [ARGUMENT]...
+# usage: lab.sh [-i] [-k KERNEL] [-c CPUS] [-m MEGABYTES] [-t SECONDS] [-R ROOT] -- COMMAND [ARGUMENT]...
 #
 # -k: a stock Debian kernel by series (6.1) or version, in QEMU; or one that watches
 # itself (see debug-kernel.sh): smp and kcsan in QEMU, uml as a User Mode Linux of one CPU;
@@ -10,6 +10,10 @@
 # -i: one CPU whose clock counts instructions, 1 ns each, and skips idle time: what
 # is measured then does not depend on how fast or busy this machine is. In User Mode
 # Linux: the clock stands still while anything runs.
+#
+# -R, in QEMU: a directory with a system of its own, which systemd starts in the guest in place
+# of this machine's files; of these only the repository is there, at the same place. Its
+# /lib/modules is its own too. The command begins while systemd still starts the rest.
 #
 # The guest sees this machine's files as they are; what it writes is gone when it
 # ends, except in $WLB_OUT (here: build/lab/out, or $WLB_OUT if that is set).
@@ -26,14 +30,15 @@ die() {
 	exit 125
 }
 
-which=6.1 cpus=2 memory=3072 limit=900 icount=
-while getopts ik:c:m:t: option; do
+which=6.1 cpus=2 memory=3072 limit=900 icount='' root=''
+while getopts ik:c:m:t:R: option; do
 	case $option in
 	i) icount=1 ;;
 	k) which=$OPTARG ;;
 	c) cpus=$OPTARG ;;
 	m) memory=$OPTARG ;;
 	t) limit=$OPTARG ;;
+	R) root=$(realpath "$OPTARG") ;;
 	*) usage ;;
 	esac
 done
@@ -71,7 +76,10 @@ guest() {
 		export HOME=/root LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1
 		export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 		export WLB_OUT=/run/wlb/out
-		mkdir -p /run/lock /run/netns /run/wlb/out /dev/shm /dev/pts
+		mkdir -p /run/lock /run/netns /run/wlb/out
+	GUEST
+	[ -n "$root" ] || cat <<-'GUEST' # systemd does all this
+		mkdir -p /dev/shm /dev/pts
 		mount -t tmpfs shm /dev/shm
 		mount -t devpts pts /dev/pts
 		mount -t debugfs debug /sys/kernel/debug
@@ -83,7 +91,8 @@ guest() {
 	# What a kernel has to say about itself before this is not about us.
 	printf 'echo "%s" >/dev/kmsg\n' "$up"
 	# A host that has no kernel of its own, as in a container, has no such directory.
-	printf 'mkdir -p /lib/modules && mount --bind %q /lib/modules\n' "$kernel/lib/modules"
+	[ -n "$root" ] ||
+		printf 'mkdir -p /lib/modules && mount --bind %q /lib/modules\n' "$kernel/lib/modules"
 	printf 'if cd %q; then\n(%s)\nelse\nfalse\nfi\n' "$repo" "$(printf '%q ' "$@")"
 	printf 'echo $? >%q\n' "$guest_run/status"
 	guest_end
@@ -98,10 +107,11 @@ uml) machine=uml ;;
 native) machine=uml watchful=() ;;
 *) machine=qemu ;;
 esac
+[ "$machine" = qemu ] || [ -z "$root" ] || die 'only a machine in QEMU takes -R'
 # shellcheck source=scripts/machine-qemu.sh
 . "$scripts/machine-$machine.sh"
 guest "$@" >"$run/guest"
-boot
+boot "$root"
 
 # How a kernel says that something is wrong, an expression a line.
 splats=$scripts/splats
