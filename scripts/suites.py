@@ -21,7 +21,8 @@ CACHE = pathlib.Path(os.environ.get("WLB_CACHE", "/var/cache/wlb"))
 COMMANDS = """make gcc g++ clang++ clang-format clang-tidy sparse shellcheck perl pkg-config
     flake8 flex bison ccache
     modprobe depmod qemu-system-x86_64 busybox cpio xz ip tc ss ping curl nginx openssl tcpdump
-    tshark nft ethtool iperf3 conntrack squid haproxy""".split()
+    tshark nft ethtool iperf3 conntrack squid haproxy debootstrap dh_dkms lintian
+    systemd-analyze""".split()
 
 
 # What checkpatch.pl asks for and we do otherwise, and why.
@@ -412,12 +413,56 @@ def bench():
     yield simple("bench", "instructions per packet", "scripts/bench.sh", "quick")
 
 
+# What systemd-analyze says of a unit, at most: 0 is a service that can do nothing, 10 one that
+# may do all.
+EXPOSURE = 2.5
+UNITS = REPO / "packaging" / "systemd"
+INSTALLED = REPO / "build" / "lab" / "packaging-root"
+NEWER = "99.0"      # than any that there will be
+
+
+def exposure(unit):
+    status, output = run("packaging", "systemd-analyze", "security", "--offline=true",
+                         "--no-pager", unit)
+    found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", output)
+    if status or not found:
+        return Test(f"exposure of {unit.name}", "failed", f"status {status}\n{tail(output)}")
+    if float(found[1]) > EXPOSURE:
+        return Test(f"exposure of {unit.name}", "failed",
+                    f"{found[1]}, more than {EXPOSURE}:\n{output}")
+    return Test(f"exposure of {unit.name}: {found[1]}")
+
+
+def packaging():
+    """The packages: how they are built, and that they install, upgrade and go, in a system
+    without wlb."""
+    for unit in sorted(UNITS.glob("*.service")):
+        yield exposure(unit)
+    steps = {"make deb": ["scripts/deb.sh"],
+             "a newer version": ["scripts/deb.sh", "-v", NEWER, "-o", "build/deb-newer"],
+             "install, upgrade, purge": ["scripts/install-test.sh", "build/deb", "build/deb-newer",
+                                         INSTALLED]}
+    for name, command in steps.items():
+        test = simple("packaging", name, *command)
+        yield test
+        if test.status != "passed":
+            return
+
+
+def installed():
+    """That everything works in what packaging() has left, once systemd has started it. One
+    story: a test that failed means nothing by itself, so none runs again."""
+    machine = Machine("6.1", ["-c", "2", "-R", INSTALLED], ["tests/packaging"])
+    return lab("packaging-lab", machine, False)
+
+
 SUITES = {
     "deps": deps, "kmod": lambda: kmod("6.1", "6.12"), "kmod-uml": lambda: kmod("uml"),
     "kmod-smp": lambda: kmod("smp"), "kmod-kcsan": lambda: kmod("kcsan"), "clang": clang,
     "checkpatch": checkpatch, "userspace": userspace, "unit": unit, "style": style,
     "shell": shell, "python": python, "explore": explore, "fuzz": fuzz,
-    "sim": sim, "bench": bench,
+    "sim": sim, "bench": bench, "packaging": packaging,
+    "packaging-lab": installed,
     **{name: lambda n=name, m=machine: lab(n, m) for name, machine in MACHINES.items()},
 }
 
@@ -427,7 +472,7 @@ TARGETS = {
     "check": [
         (1, ["deps", "kmod", "userspace"]),
         (2, ["lab-6.1", "lab-6.1-client", "lab-6.1-returns", "lab-6.1-matrix",
-             "lab-6.1-redirect", "lab-6.1-caches", "sim", "style",
+             "lab-6.1-redirect", "lab-6.1-caches", "packaging", "sim", "style",
              "lab-6.1-counted", "lab-6.1-direct", "lab-6.1-rate", "lab-6.1-registry", "bench",
              "lab-6.12-counted", "lab-6.12", "clang", "checkpatch", "unit", "shell", "python"])],
     "debug": [
