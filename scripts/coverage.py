@@ -26,7 +26,7 @@ def machine(name):
     """(status, directory of its counts) of one machine's scenarios."""
     out = OUT / name
     it = MACHINES[name]
-    command = ["scripts/lab.sh", "-k", it.kernel, *it.arguments, "-t", "1800", "--",
+    command = ["scripts/lab.sh", "-k", it.kernel, *it.arguments, "-t", "3600", "--",
                "env", *(f"{k}={v}" for k, v in FEW.items()),
                "scripts/gcov-run.sh", "python3", "-m", "pytest", "--color=no",
                "-p", "no:cacheprovider", "-q", "--tb=short", *it.tests]
@@ -39,7 +39,9 @@ def machine(name):
 
 
 def gcov(objects, counts, total):
-    """Adds gcov's account of each source file, from the counts of one machine."""
+    """Adds gcov's account of each source file of ours, from the counts of one machine. The
+    kernel has headers of the same names."""
+    ours = str(objects.parent)
     for notes in objects.glob("*.gcno"):
         shutil.copy(notes, counts)
     for data in sorted(counts.glob("*.gcda")):
@@ -47,6 +49,8 @@ def gcov(objects, counts, total):
                                data.name], cwd=counts, capture_output=True, text=True,
                               check=True).stdout
         for file in json.loads(text)["files"]:
+            if not file["file"].startswith(f"{ours}/"):
+                continue
             lines = total.setdefault(pathlib.Path(file["file"]).name, {})
             for line in file["lines"]:
                 add(lines, line["line_number"], line["count"],
