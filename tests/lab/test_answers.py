@@ -42,6 +42,33 @@ def settled(net):
     assert wlb.unaccounted(net.wlb("cg").stats()) == 0
 
 
+def test_no_way_back(net, ghosts):
+    """A loser that there is no route to gets no reset, which is counted; the winner stays."""
+    race = ghosts.race()
+    winner, loser = ghosts.replica[1], ghosts.replica[2]
+    race.answer(winner)
+    counted = Counted(ghosts.ctl)
+    net["cg"].run("ip", "route", "add", "unreachable", loser)
+    try:
+        race.ignored(race.answer_bytes(loser))
+    finally:
+        net["cg"].run("ip", "route", "del", "unreachable", loser)
+    assert counted.grown() == {"answer_lost": 1, "reset_failed": 1}
+    race.loses(loser)
+    assert race.flow()["winner"] == winner
+
+
+def test_many_answers(ghosts):
+    """More answers than are remembered of a race: all are reset, the first 8 are listed."""
+    race = ghosts.race()
+    race.answer(ghosts.replica[1])
+    for loser in (*ghosts.replica[2:], ghosts.server):
+        race.loses(loser)
+    (listed,) = (r for r in ghosts.ctl.races()
+                 if (r["client"], r["client_port"]) == (ghosts.client, race.sport))
+    assert [a["address"] for a in listed["answers"]] == ghosts.replica[1:9]
+
+
 def test_replica_wins(ghosts):
     """W60, W62, W65, W67, W80 packet by packet: the first good answer wins; what it
     says reaches the client as the server's, byte for byte; each repetition of a

@@ -15,8 +15,8 @@ import pytest
 
 from wlblab import netlink, packets, web
 from wlblab.farm import (ALT, DST_IP, DYNAMIC, FORWARD, GRE, L2, NONE, ORIGINS,
-                         PORTS, PORTS_SRC, PROTO0, SRC_PORT, STANDARD, Assignment, bucket,
-                         group, octets, rule)
+                         PORTS, PORTS_SRC, PREROUTING, PROTO0, SRC_PORT, STANDARD, Assignment,
+                         bucket, group, octets, rule)
 from wlblab.host import wait_until
 from wlblab.netlink import attr, u8
 
@@ -513,6 +513,47 @@ def test_strangers(farm, family):
         1, 5, good)
 
 
+def test_passing(farm, family):
+    """What a cache sends to another router than this one passes, header and all."""
+    farm.redirect(family)
+    origin = farm.origins[family][0]
+    inner = packets.tcp(farm.client[family], origin, 33000, 80, packets.SYN)
+    raw = packets.ip(farm.caches["k1"][family], origin,
+                     struct.pack("!HHI", 0, 0x883e, 0) + inner, proto=47)
+    before = farm.counters()
+    with packets.Wire(farm["k1"], "wan0", packets.mac(farm["r"], "dmz0")) as near, \
+            packets.Wire(farm["s"], "wan0") as far:
+        near.send(raw)
+        assert packets.routed(raw) in [p.raw for p in far.drain()]
+    assert grown(farm, before, "return_stranger", "redirect_returned") == (0, 0)
+
+
+@pytest.mark.parametrize("hook", [PREROUTING, FORWARD], ids=["prerouting", "forward"])
+def test_truncated(farm, family, hook):
+    """TCP and UDP too short for their ports are nobody's service: forwarded, and counted."""
+    farm.set_groups(group(hook=hook))
+    farm.assign(family, farm.one("k1", family, protocol=0, flags=DST_IP))
+    addresses = farm.client[family], farm.origins[family][0]
+    whole = packets.tcp(*addresses, 33000, 80, packets.SYN)
+    short = [packets.ip(*addresses, whole[-20:-1]), packets.ip(*addresses, whole[-20:-17], UDP)]
+    before = farm.counters()
+    with packets.Wire(farm["c"], "wan0", packets.mac(farm["r"], "lan0")) as near, \
+            packets.Wire(farm["s"], "wan0") as far:
+        for raw in short:
+            near.send(raw)
+        seen = [p.raw for p in far.drain()]
+    assert all(packets.routed(raw) in seen for raw in short)
+    assert grown(farm, before, "redirect_malformed", "redirect_gre") == (2, 0)
+
+
+def test_elsewhere(farm, family):
+    """A group of another interface, of higher priority, has no say."""
+    farm.set_groups(group(), group("other", DYNAMIC, 90, into=("dmz0",)))
+    farm.assign(family, farm.one("k1", family))
+    farm.assign(family, farm.one("k2", family, priority=250), "other")
+    assert [farm.who(family, i) for i in range(ORIGINS)] == ["k1"] * ORIGINS
+
+
 def test_gone(farm, family):
     """C19: no route to the cache, no network with it, nobody there: the packet is forwarded
     as if there were no cache; of a closed service it is dropped."""
@@ -597,6 +638,7 @@ def test_drain(farm, family, method):
                           flags=PORTS)
 
     server = farm.origins[family][0]
+    before = farm.counters()
     farm.set_groups(group(drain=600))
     farm.assign(family, to("k1", "k2", which=0))
     # What is told between the first flow and this is of no flow that has begun since.
@@ -612,14 +654,47 @@ def test_drain(farm, family, method):
     for download, cache in ((first, b"k1"), (second, b"k2"), (third, b"k1")):
         head, body = download.finish()
         assert b"X-Who: " + cache in head and body == web.big_file().read_bytes()
-    assert farm.counters()["redirect_kept"] > 10
-    assert not farm.counters()["redirect_drain_full"]
+    kept, full = grown(farm, before, "redirect_kept", "redirect_drain_full")
+    assert kept > 10 and not full
     # Nobody waits for a cache that has gone.
     lost = web.Download(farm["c"], server)
     lost.read(1000)
     farm.assign(family, to("k2", which=0))
     with pytest.raises(OSError):
         lost.finish()
+
+
+def test_drain_full(farm, family):
+    """New flows of a bucket find no room to be remembered in: its drain is over, and those from
+    before go with the bucket. Those of others stay."""
+    ghost = {4: "10.1.1.77", 6: "2001:db8:1::77"}[family]
+    first, second = farm.origins[family][:2]
+    farm["k2"].run("nft", "add", "table", "inet", "deaf")
+    farm["k2"].run("nft", "add", "chain", "inet", "deaf", "in",
+                   "{ type filter hook prerouting priority -400; }")
+    farm["k2"].run("nft", "add", "rule", "inet", "deaf", "in", "ip" if family == 4 else "ip6",
+                   "saddr", ghost, "drop")
+    try:
+        farm.set_groups(group(drain=600))
+        ends, stays = (web.Download(farm["c"], server) for server in (first, second))
+        ends.read(1000)
+        stays.read(1000)
+        before = farm.counters()
+        farm.assign(family, farm.one("k2", family, flags=DST_IP))
+        ends.read(1000)
+        ports = iter(range(1024, 65536))
+        with packets.Wire(farm["c"], "wan0", packets.mac(farm["r"], "lan0")) as wire:
+            # 8 in each of 8192 sets
+            while not grown(farm, before, "redirect_drain_full")[0]:
+                for _ in range(2048):
+                    wire.send(packets.tcp(ghost, first, next(ports), 80, packets.SYN))
+        with pytest.raises(OSError):
+            ends.finish()
+        head, body = stays.finish()
+        assert b"X-Who: s" in head and body == web.big_file().read_bytes()
+        assert grown(farm, before, "redirect_drain_full") == (1,)
+    finally:
+        farm["k2"].run("nft", "delete", "table", "inet", "deaf")
 
 
 def test_no_drain(farm, family):
