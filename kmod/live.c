@@ -75,7 +75,7 @@ static void wlb_live_end(struct wlb_net *wn, const struct wlb_cg *cg,
 		wlb_flow_touch(f, cg->timeouts.reset);
 	}
 	wlb_flow_unlock(wn->table, bucket);
-	if (!won)
+	if (!won)	/* a packet on another processor was faster */
 		return;
 	wlb_live_send(wn, f, NULL, &own);
 	wlb_count(wn, WLB_STAT_winner_dead);

@@ -116,7 +116,7 @@ static __always_inline int wlb_pkt_parse(const struct sk_buff *skb,
 		p->dst.v4 = ih->daddr;
 		p->off = off + ih->ihl * 4;
 		end = off + ntohs(ih->tot_len);
-		/* IPv4 "big TCP" says 0 and has no other length than the skb's */
+		/* IPv4 "big TCP", from Linux 6.3 on, says 0: the skb's is its length */
 		if (unlikely(end == off && skb_is_gso(skb)))
 			end = skb->len;
 	}
