@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 
-from wlblab import host, kernel, wlb
+from wlblab import host, kernel, pace, wlb
 from wlblab.cachehost import CacheHost
 from wlblab.farm import lab
 from wlblab.ghosts import Ghosts
@@ -19,6 +19,11 @@ from wlblab.t0 import T0
 def pytest_configure():
     if not host.in_lab():
         pytest.exit("these scenarios run in the machine that scripts/lab.sh boots", 4)
+    pace.measure()
+
+
+def pytest_report_header():
+    return pace.said()
 
 
 def pytest_collection_modifyitems(config, items):

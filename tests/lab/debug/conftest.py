@@ -3,6 +3,15 @@
 
 import pytest
 
+from wlblab import pace
+
+
+@pytest.fixture(autouse=True)
+def busy_host():
+    """It may have become so only now."""
+    pace.measure()
+    print(pace.said())
+
 
 @pytest.fixture
 def net(module, make_t0):

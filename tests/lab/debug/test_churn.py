@@ -9,7 +9,7 @@ import pytest
 
 from wlblab import kernel, netlink
 from wlblab.netlink import CONFIGURED, NAME, REPLICA, REPLICA_SET, attr
-from wlblab.traffic import PARALLEL, Traffic
+from wlblab.traffic import Traffic
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_module(net):
         traffic.goes_on()
     assert traffic.outcomes["wrong"] == 0
     # What was carried when the module went, no more.
-    assert traffic.lost() <= cycles * PARALLEL, traffic.outcomes
+    assert traffic.lost() <= cycles * traffic.parallel, traffic.outcomes
 
 
 @pytest.mark.parametrize("victim", ["cg", "sg", "r1"])
@@ -119,7 +119,7 @@ def test_configuration(net):
         traffic.served_by(net.replicas)
     outcomes = traffic.outcomes
     assert outcomes["wrong"] == outcomes["refused"] == outcomes["unsent"] == 0
-    assert traffic.lost() <= tearing * PARALLEL, outcomes
+    assert traffic.lost() <= tearing * traffic.parallel, outcomes
 
 
 def test_direct(net):

@@ -11,7 +11,7 @@ import struct
 from wlblab import netlink
 from wlblab.grammar import Grammar
 from wlblab.host import OUT
-from wlblab.traffic import PARALLEL, Traffic
+from wlblab.traffic import Traffic
 
 MESSAGES = int(os.environ.get("WLB_FUZZ", "100000"))
 
@@ -79,7 +79,7 @@ def test_fuzz(net):
         no_groups(targets)
         traffic.goes_on()
         lost = traffic.lost()
-        traffic.goes_on(20 * PARALLEL)
+        traffic.goes_on(20 * traffic.parallel)
         assert traffic.lost() == lost
         net.configure(race="raw")
         traffic.served_by(net.replicas + net.servers)

@@ -11,7 +11,7 @@ import struct
 
 import pytest
 
-from wlblab import wlb
+from wlblab import pace, wlb
 from wlblab.crowd import Crowd
 from wlblab.host import OUT, Capture, wait_until
 from wlblab.judge import judge
@@ -99,7 +99,7 @@ def test_storm(net):
                   names=net.servers + net.replicas, pages=16)
     with crowd, watch(net, "cg", "wan0") as wan, watch(net, "c1", "lan0") as c1, \
             watch(net, "c2", "lan0") as c2:
-        crowd.run(RACES, 500, every=5000, meanwhile=somebody_dies)
+        crowd.run(RACES, pace.parallel(500), every=5000, meanwhile=somebody_dies)
     net.no_netem()
     for name in dead:
         net.link_up(name, "core")

@@ -10,6 +10,8 @@ import socket
 import struct
 import time
 
+from . import pace
+
 _ABORT = struct.pack("ii", 1, 0)        # SO_LINGER: close() sends a RST
 
 # What a connection of a crowd came to.
@@ -31,7 +33,7 @@ class Crowd:
         self.outcomes = collections.Counter()
         self.served_by = collections.Counter()
         self._turns = itertools.cycle(list(itertools.product(hosts, addresses)))
-        self._port, self._patience, self._pages = port, patience, pages
+        self._port, self._patience, self._pages = port, pace.limit(patience), pages
         self._names = set(names)
         self._poll = select.epoll()
         self._open = collections.OrderedDict()      # fd -> _Connection, oldest first

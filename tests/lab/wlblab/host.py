@@ -11,6 +11,8 @@ import socket
 import subprocess
 import time
 
+from . import pace
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 _CLONE_NEWNET = 0x40000000
@@ -30,7 +32,9 @@ def _setns(fd):
 
 def wait_until(what, condition, timeout=10.0, step=0.02):
     """Polls condition() and returns its first true value, at most 5 % later than it is true:
-    where the clock skips what nobody uses, polls are all that a wait costs."""
+    where the clock skips what nobody uses, polls are all that a wait costs. The timeout is for
+    a usual machine."""
+    timeout = pace.limit(timeout)
     began = time.monotonic()
     while True:
         value = condition()
@@ -74,6 +78,7 @@ class Host:
 
     def run(self, *args, check=True, timeout=60, stdin=None):
         """Runs a command to its end; its output is in the result."""
+        timeout = pace.limit(timeout)
         child = self.popen(*args, stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         try:
@@ -82,7 +87,7 @@ class Host:
             child.kill()
             stdout, stderr = child.communicate()
             raise CommandFailed(f"{self.name}: {' '.join(map(str, args))}: not done after "
-                                f"{timeout} s\n{stdout}{stderr}") from None
+                                f"{timeout:g} s\n{stdout}{stderr}") from None
         done = subprocess.CompletedProcess(child.args, child.returncode, stdout, stderr)
         if check and done.returncode:
             raise CommandFailed(f"{self.name}: {' '.join(map(str, args))}: status "

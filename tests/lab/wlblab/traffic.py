@@ -7,10 +7,11 @@ import signal
 import time
 import traceback
 
+from . import pace
 from .crowd import OUTCOMES, Crowd
 from .host import wait_until
 
-PARALLEL = 16       # connections at a time
+_PARALLEL = 16      # connections at a time
 _fork = multiprocessing.get_context("fork")
 
 
@@ -19,6 +20,7 @@ class Traffic:
 
     def __init__(self, net):
         self._net = net
+        self.parallel = pace.parallel(_PARALLEL)
         self._names = net.servers + net.replicas
         # Both ends read and write whole words: no lock.
         self._counts = _fork.Array("L", len(OUTCOMES) + len(self._names), lock=False)
@@ -33,7 +35,7 @@ class Traffic:
                        [net.address["s", family] for family in (4, 6)],
                        names=self._names, patience=8.0) as crowd:
                 while self._on.is_set():
-                    crowd.run(PARALLEL, PARALLEL)
+                    crowd.run(self.parallel, self.parallel)
                     counts = {**crowd.outcomes, **crowd.served_by}
                     for at, key in enumerate(keys):
                         self._counts[at] = counts.get(key, 0)
@@ -50,7 +52,7 @@ class Traffic:
 
     def __exit__(self, *_):
         self._on.clear()
-        self._child.join(60)
+        self._child.join(pace.limit(60))
         if self._child.is_alive():
             self._child.kill()
         assert self._child.exitcode == 0, "the traffic's process died"
@@ -73,9 +75,9 @@ class Traffic:
         wait_until(what, lambda: not self._child.is_alive() or condition(), timeout)
         assert self._child.is_alive(), "the traffic's process died"
 
-    def goes_on(self, count=4 * PARALLEL, timeout=60):
+    def goes_on(self, count=None, timeout=60):
         """Waits for so many more that went well, more than may have been on their way."""
-        wanted = self.good() + count
+        wanted = self.good() + (count or 4 * self.parallel)
         self._wait("traffic goes on", lambda: self.good() >= wanted, timeout)
 
     def served_by(self, names, timeout=60):

@@ -4,6 +4,7 @@
 import json
 import subprocess
 
+from . import pace
 from .host import CommandFailed
 from .kernel import REPO
 
@@ -42,7 +43,7 @@ class Wlbctl:
     def run(self, *args, check=True, stdin=None):
         done = subprocess.run([WLBCTL, "-n", self.host.name, *map(str, args)], text=True,
                               input=stdin, capture_output=True,
-                              timeout=self.patience)
+                              timeout=pace.limit(self.patience))
         if check and done.returncode:
             raise CommandFailed(f"{self.host.name}: wlbctl {' '.join(map(str, args))}: status "
                                 f"{done.returncode}\n{done.stdout}{done.stderr}")
