@@ -664,6 +664,48 @@ def test_drain(farm, family, method):
         lost.finish()
 
 
+def test_drain_from_before(farm, family):
+    """What began while nothing drained stays by the assignment that it began with. The next drain
+    remembers nothing of this one."""
+    farm.set_groups(group(drain=4))
+    members = [farm.member("k1", family), farm.member("k2", family)]
+    for old, new in ((0, 1), (1, 0)):
+        farm.assign(family, Assignment(members, bytes([old] * 256)))
+        time.sleep(4.2)
+        download = web.Download(farm["c"], farm.origins[family][0], length=1 << 18)
+        download.read(1000)
+        before = farm.counters()
+        farm.assign(family, Assignment(members, bytes([new] * 256)))
+        assert farm.who(family) == ("k1", "k2")[new]
+        head, body = download.finish()
+        assert b"X-Who: " + (b"k1", b"k2")[old] in head
+        assert body == web.big_file().read_bytes()[:1 << 18]
+        assert grown(farm, before, "redirect_kept")[0] > 0
+
+
+def test_drain_port_again(farm, family):
+    """A port's connection is remembered with a cache that has gone: the port's next one is
+    remembered with the cache that it goes to."""
+    server = farm.origins[family][0]
+
+    def page():
+        """Ends by FINs, which forget nothing."""
+        with farm["c"].connect(server, 80, 40123) as sock:
+            sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            data = b""
+            while more := sock.recv(4096):
+                data += more
+        return data.partition(b"\r\n\r\n")[2].decode().strip()
+    farm.set_groups(group(drain=600))
+    farm.assign(family, farm.one("k1", family))
+    assert page() == "k1"
+    farm.assign(family, farm.one("k2", family))
+    assert page() == "k2"
+    farm.assign(family, Assignment([farm.member("k1", family), farm.member("k2", family)],
+                                   bytes(256)))
+    assert page() == "k2" and farm.who(family) == "k1"
+
+
 def test_drain_full(farm, family):
     """New flows of a bucket find no room to be remembered in: its drain is over, and those from
     before go with the bucket. Those of others stay."""
