@@ -215,7 +215,8 @@ TEST_CASE("services are added, listed and deleted", "[cli]")
     CHECK(wlbctl(state, "service list").out ==
           "service web ports 80,443 replicas 198.51.100.0/24 never 10.1.9.9,10.0.0.0/24 "
           "sticky 0s race race fan-out 4 explore 10s fastpath auto\n"
-          "service rest ports all replicas any sticky 0s race direct fan-out 2 explore 60s fastpath auto\n");
+          "service rest ports all replicas any sticky 0s race direct fan-out 2 explore 60s "
+          "fastpath auto\n");
     CHECK(wlbctl(state, "-j service list").out ==
           R"([{"name":"web","ports":[80,443],"replicas":["198.51.100.0/24"],)"
           R"("never":["10.1.9.9","10.0.0.0/24"],"sticky_s":0,"race":"race","fan_out":4,)"
@@ -224,8 +225,8 @@ TEST_CASE("services are added, listed and deleted", "[cli]")
           R"("race":"direct","fan_out":2,"explore_s":60,"fastpath":"auto"}])"
           "\n");
     CHECK(wlbctl(state, "service del web").status == 0);
-    CHECK(wlbctl(state, "service list").out ==
-          "service rest ports all replicas any sticky 0s race direct fan-out 2 explore 60s fastpath auto\n");
+    CHECK(wlbctl(state, "service list").out == "service rest ports all replicas any sticky 0s race "
+                                               "direct fan-out 2 explore 60s fastpath auto\n");
     outcome = wlbctl(state, "service del web");
     CHECK(outcome.status == 1);
     CHECK(outcome.err == "wlbctl: service \"web\" does not exist\n");

@@ -52,7 +52,16 @@ inline Config sample()
          3,
          seconds(11),
          FastPath::off},
-        {"rest", {}, true, {}, true, {}, seconds(0), ServiceRace::join, 4, seconds(10),
+        {"rest",
+         {},
+         true,
+         {},
+         true,
+         {},
+         seconds(0),
+         ServiceRace::join,
+         4,
+         seconds(10),
          FastPath::automatic},
     };
     Origin www;
