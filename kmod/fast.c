@@ -124,15 +124,6 @@ static __always_inline void wlb_fast_ready(struct wlb_net *wn, struct sk_buff *s
 	skb->dev = dst->dev;
 }
 
-static __always_inline void wlb_fast_give(struct sk_buff *skb, struct neighbour *n,
-					  bool skip_cache)
-{
-	if (IS_ERR(n))
-		kfree_skb(skb);
-	else
-		neigh_output(n, skb, skip_cache);
-}
-
 /* By a hop more, but not by its bytes on the way: the packet may get outer headers. */
 static __always_inline void wlb_fast_hop(struct wlb_net *wn, struct sk_buff *skb,
 					 struct dst_entry *dst, const bool v6)

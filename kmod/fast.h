@@ -113,8 +113,14 @@ static __always_inline bool wlb_fast_fits(const struct sk_buff *skb, unsigned in
 
 static __always_inline unsigned int wlb_fast_mtu(const struct dst_entry *dst, const bool v6)
 {
-	return v6 ? ip6_dst_mtu_maybe_forward(dst, true) :
-		    ip_dst_mtu_maybe_forward(dst, true);
+	unsigned int mtu, route;
+
+	if (!v6)
+		return ip_dst_mtu_maybe_forward(dst, true);
+	/* ip6_forward() does not look at a route's own MTU, but ip6_output() does */
+	mtu = ip6_dst_mtu_maybe_forward(dst, true);
+	route = dst_metric_raw(dst, RTAX_MTU);
+	return route ? min(mtu, route) : mtu;
 }
 
 /* Sends a plain segment whose headers are writable by @dst, as forwarding would. */

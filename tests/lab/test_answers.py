@@ -53,7 +53,7 @@ def test_no_way_back(net, ghosts):
         race.ignored(race.answer_bytes(loser))
     finally:
         net["cg"].run("ip", "route", "del", "unreachable", loser)
-    assert counted.grown() == {"answer_lost": 1, "reset_failed": 1}
+    assert counted.done() == {"answer_lost": 1, "reset_failed": 1}
     race.loses(loser)
     assert race.flow()["winner"] == winner
 
@@ -106,7 +106,7 @@ def test_replica_wins(ghosts):
             assert carried.raw == race.translated(raw, src=server)
     race.ignored(race.from_far(server, ACK, payload=b"stray"))
     race.ignored(race.from_far(server, RST | ACK))
-    assert counted.grown() == {
+    assert counted.done() == {
         "syn_tagged": 1, "race_won_replica": 1, "answer_repeated": 1, "answer_lost": 3,
         "reset_sent": 3, "server_stray": 2, "translated_in": 4, "translated_out": 2}
 
@@ -132,7 +132,7 @@ def test_server_wins(ghosts):
         (passed,) = ghosts.into(raw)
         assert passed.raw == packets.routed(raw)
     assert race.loses(loser).seq == race.isn + 1 & 0xffffffff
-    assert counted.grown() == {"syn_tagged": 1, "race_won_server": 1, "answer_repeated": 1,
+    assert counted.done() == {"syn_tagged": 1, "race_won_server": 1, "answer_repeated": 1,
                                "answer_lost": 3, "reset_sent": 3}
 
 
@@ -161,7 +161,7 @@ def test_no_win(ghosts):
     assert passed.raw == packets.routed(other)
     assert race.at_far() == []
     assert race.flow()["winner"] is None
-    assert counted.grown() == {"syn_tagged": 1, "answer_bad_nonce": 1, **dict.fromkeys(tries, 1)}
+    assert counted.done() == {"syn_tagged": 1, "answer_bad_nonce": 1, **dict.fromkeys(tries, 1)}
 
     right = packets.tag(ANSWER, race.nonce)
     (synack,) = race.answer(replica, options=LINUX + right)
@@ -211,7 +211,7 @@ def test_forged_acks(all_ghosts):
     assert race.flow()["winner"] is None
     assert race.at_far() == []
     ghosts.forget()
-    assert counted.grown() == {"syn_tagged": 1, "answer_bad_ack": guesses}
+    assert counted.done() == {"syn_tagged": 1, "answer_bad_ack": guesses}
     (synack,) = race.answer(replica)
     assert synack.src == ghosts.server
 
@@ -227,7 +227,7 @@ def test_refusals(ghosts):
         race.ignored(race.answer_bytes(source, flags=RST | ACK, seq=0, options=b""))
     (synack,) = race.answer(replica)
     assert synack.src == server
-    assert counted.grown() == {"syn_tagged": 1, "refusal_ignored": 2, "race_won_replica": 1,
+    assert counted.done() == {"syn_tagged": 1, "refusal_ignored": 2, "race_won_replica": 1,
                                "translated_in": 1}
 
     race = ghosts.race()
@@ -305,7 +305,7 @@ def test_two_at_once(all_ghosts):
     assert all({winner[port], loser[port]} == set(ghosts.replica[1:3]) for port in ports)
     # Neither was always first, or they have not raced.
     assert set(winner.values()) == set(ghosts.replica[1:3])
-    assert counted.grown() == {"syn_tagged": races, "race_won_replica": races,
+    assert counted.done() == {"syn_tagged": races, "race_won_replica": races,
                                "answer_lost": races, "reset_sent": races, "translated_in": races}
 
 
@@ -408,7 +408,7 @@ def test_gateway_of_server_unaware(net, family):
         counted = Counted(net.wlb("cg"))
         with connect(net, "c1", "s", family) as sock:
             assert page(sock) == "s"
-        assert counted.grown() == {"syn_tagged": 1, "race_won_server": 1}
+        assert counted.done() == {"syn_tagged": 1, "race_won_server": 1}
     finally:
         net.configure(ports=PORTS)
 
@@ -443,7 +443,7 @@ def test_nobody_answers(all_ghosts, net, family):
     try:
         counted = Counted(ghosts.ctl)
         race = ghosts.race()
-        wait_until("the race is over", lambda: counted.grown() == {
+        wait_until("the race is over", lambda: counted.done() == {
             "syn_tagged": 1, "race_unanswered": 1}, timeout=8, step=0.2)
         assert ghosts.flows(race.sport) == []
         again = ghosts.race(sport=race.sport, isn=race.isn)

@@ -72,7 +72,7 @@ def test_server_won(net, family):
     counted = Counted(net.wlb("cg"))
     assert web.fetch(net["c1"], net.address["s", family], "10M") == (
         "s", web.big_file().read_bytes())
-    wait_until("the loser's reset", lambda: counted.grown() == {
+    wait_until("the loser's reset", lambda: counted.done() == {
         "syn_tagged": 1, "race_won_server": 1, "answer_lost": 1, "reset_sent": 1}, step=0.1)
 
 

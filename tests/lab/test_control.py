@@ -329,7 +329,7 @@ def test_large(net, cg):
     assert ctl.json("service", "list") == [{"name": "big", "ports": list(range(1, 17)),
                                             "replicas": lists[0], "never": lists[1],
                                             "sticky_s": 0, "race": "race", "fan_out": 4,
-                                            "explore_s": 10}]
+                                            "explore_s": 10, "fastpath": "auto"}]
 
 
 def test_objects(net):
@@ -348,7 +348,7 @@ def test_objects(net):
         assert ctl.json("service", "list") == [{
             "name": "web", "ports": [80, 443], "replicas": ["198.51.100.0/24"],
             "never": ["203.0.113.99"], "sticky_s": 0, "race": "race", "fan_out": 4,
-            "explore_s": 10}]
+            "explore_s": 10, "fastpath": "auto"}]
         refused("exists already", "service", "add", "web", "--ports", "81", "--replicas", "any")
         refused("port 80", "service", "add", "b", "--ports", "80", "--replicas", "any")
         refused("does not exist", "service", "del", "b")
