@@ -79,10 +79,12 @@ UNITDIR  ?= $(PREFIX)/lib/systemd/system
 MODULE   := /lib/modules/$(KVER)/extra/wlb.ko
 COMPLETION  := $(PREFIX)/share/bash-completion/completions/wlbctl
 HEADER      := $(PREFIX)/include/linux/wlb.h
+DISSECTOR   := $(PREFIX)/share/wlb/wlb.lua
 EXAMPLE_DIR := $(PREFIX)/share/doc/wlb/examples
 man_path = $(PREFIX)/share/man/man$(patsubst .%,%,$(suffix $(1)))/$(notdir $(1))
 INSTALLED := $(MODULE) $(SBIN:%=$(PREFIX)/sbin/%) $(foreach page,$(MAN),$(call man_path,$(page))) \
-	$(UNITS:%=$(UNITDIR)/%) $(addprefix $(EXAMPLE_DIR)/,$(notdir $(EXAMPLES))) $(COMPLETION) $(HEADER)
+	$(UNITS:%=$(UNITDIR)/%) $(addprefix $(EXAMPLE_DIR)/,$(notdir $(EXAMPLES))) $(COMPLETION) $(HEADER) \
+	$(DISSECTOR)
 
 install: all install-userspace ## install module, wlbctl, daemons, units, man pages, examples
 	install -D -m 644 build/kmod/$(KVER)/wlb.ko $(DESTDIR)$(MODULE)
@@ -101,11 +103,12 @@ install-userspace: userspace
 		sed -i 's|=\(+\?\)/usr/sbin/wlb|=\1$(PREFIX)/sbin/wlb|' $(DESTDIR)$(UNITDIR)/$$unit; done
 	install -D -m 644 packaging/completion/wlbctl $(DESTDIR)$(COMPLETION)
 	install -D -m 644 include/uapi/linux/wlb.h $(DESTDIR)$(HEADER)
+	install -D -m 644 packaging/wireshark/wlb.lua $(DESTDIR)$(DISSECTOR)
 	install -d -m 750 $(DESTDIR)/etc/wlb
 
 uninstall: ## take away what install has put there, but no configuration
 	$(RM) $(addprefix $(DESTDIR),$(INSTALLED))
-	rmdir --ignore-fail-on-non-empty $(addprefix $(DESTDIR),$(EXAMPLE_DIR) \
+	rmdir --ignore-fail-on-non-empty $(addprefix $(DESTDIR),$(EXAMPLE_DIR) $(dir $(DISSECTOR)) \
 		$(dir $(EXAMPLE_DIR)) $(sort $(filter-out $(UNITDIR)/./,$(dir $(UNITS:%=$(UNITDIR)/%)))))
 	[ -n "$(DESTDIR)" ] || depmod -a $(KVER)
 

@@ -281,6 +281,12 @@ def python():
     yield simple("python", "flake8", "flake8", "scripts", "tests")
 
 
+def dissector():
+    """Wireshark's view of tags."""
+    yield simple("dissector", "tshark", "/usr/bin/python3", "-m", "pytest", "-q", "--color=no",
+                 "-p", "no:cacheprovider", "tests/wireshark")
+
+
 def shell():
     listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=REPO, text=True,
                             capture_output=True, check=True).stdout.splitlines()
@@ -460,7 +466,7 @@ SUITES = {
     "deps": deps, "kmod": lambda: kmod("6.1", "6.12"), "kmod-uml": lambda: kmod("uml"),
     "kmod-smp": lambda: kmod("smp"), "kmod-kcsan": lambda: kmod("kcsan"), "clang": clang,
     "checkpatch": checkpatch, "userspace": userspace, "unit": unit, "style": style,
-    "shell": shell, "python": python, "explore": explore, "fuzz": fuzz,
+    "shell": shell, "python": python, "dissector": dissector, "explore": explore, "fuzz": fuzz,
     "sim": sim, "bench": bench, "packaging": packaging,
     "packaging-lab": installed,
     **{name: lambda n=name, m=machine: lab(n, m) for name, machine in MACHINES.items()},
@@ -474,7 +480,8 @@ TARGETS = {
         (2, ["lab-6.1", "lab-6.1-client", "lab-6.1-returns", "lab-6.1-matrix",
              "lab-6.1-redirect", "lab-6.1-caches", "packaging", "sim", "style",
              "lab-6.1-counted", "lab-6.1-direct", "lab-6.1-rate", "lab-6.1-registry", "bench",
-             "lab-6.12-counted", "lab-6.12", "clang", "checkpatch", "unit", "shell", "python"])],
+             "lab-6.12-counted", "lab-6.12", "clang", "checkpatch", "unit", "shell", "python",
+             "dissector"])],
     "debug": [
         (1, ["kmod-uml", "userspace"]),
         (2, ["uml-crowds", "uml-lab", "uml-returns", "uml-adverse",
