@@ -39,9 +39,10 @@ def settled(net):
     net["core"].run("nft", "flush", "ruleset")
     for replica in net.replicas:
         net.wlb(replica).run("replica", "busy", "off")
-    # with the role goes what it has learned
     net.wlb("cg").run("flow", "flush")
     assert wlb.unaccounted(net.wlb("cg").stats()) == 0
+    # with the role goes what it has learned
+    net.wlb("cg").apply("")
 
 
 def nearest(net, name):

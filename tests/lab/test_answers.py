@@ -133,7 +133,7 @@ def test_server_wins(ghosts):
         assert passed.raw == packets.routed(raw)
     assert race.loses(loser).seq == race.isn + 1 & 0xffffffff
     assert counted.done() == {"syn_tagged": 1, "race_won_server": 1, "answer_repeated": 1,
-                               "answer_lost": 3, "reset_sent": 3}
+                              "answer_lost": 3, "reset_sent": 3}
 
 
 def test_no_win(ghosts):
@@ -228,7 +228,7 @@ def test_refusals(ghosts):
     (synack,) = race.answer(replica)
     assert synack.src == server
     assert counted.done() == {"syn_tagged": 1, "refusal_ignored": 2, "race_won_replica": 1,
-                               "translated_in": 1}
+                              "translated_in": 1}
 
     race = ghosts.race()
     refusal = race.answer_bytes(server, flags=RST | ACK, seq=0, options=b"")
@@ -306,7 +306,7 @@ def test_two_at_once(all_ghosts):
     # Neither was always first, or they have not raced.
     assert set(winner.values()) == set(ghosts.replica[1:3])
     assert counted.done() == {"syn_tagged": races, "race_won_replica": races,
-                               "answer_lost": races, "reset_sent": races, "translated_in": races}
+                              "answer_lost": races, "reset_sent": races, "translated_in": races}
 
 
 def slow(net, *names):
