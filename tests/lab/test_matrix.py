@@ -58,10 +58,10 @@ def way(net, request):
                   client_gateway={"conntrack": "outside" if tracked else "notrack"})
     counted = Delta(net.wlb("cg"))
     yield mode
-    # Without its flow the server's late refusal is a connection's that nobody knows: to the
-    # next case's firewall it is invalid.
-    wait_until("the server has refused too", lambda: {"server_stray", "refusal_ignored"} &
-               set(counted()))
+    # Without their flows the server's late refusal and late answer are of connections that
+    # nobody knows, thus invalid to a firewall.
+    wait_until("the server has refused and answered too", lambda: "reset_sent" in counted() and
+               {"server_stray", "refusal_ignored"} & set(counted()))
     wait_until("r1 has closed", lambda: not net["r1"].sockets(
         "state", "connected", "exclude", "time-wait"))
     net.wlb("cg").run("flow", "flush")
