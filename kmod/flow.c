@@ -18,6 +18,7 @@
 #define WLB_DEAD_MAX		65536	/* it cannot keep up: take no more */
 #define WLB_SWEEPS		8	/* worker runs per pass over the table */
 #define WLB_REAP_RUNS		40	/* and per look for idle winners */
+#define WLB_AT_ONCE		64	/* flows and buckets before others' turn */
 
 static unsigned int flow_table_bits = WLB_TABLE_BITS;
 module_param(flow_table_bits, uint, 0444);
@@ -158,6 +159,7 @@ void wlb_flow_del(struct wlb_table *t, struct wlb_flow *f)
 static void wlb_table_bury(struct wlb_table *t)
 {
 	struct hlist_node *dead, *next;
+	unsigned int n = 0;
 
 	spin_lock_bh(&t->dead_lock);
 	dead = t->dead;
@@ -173,6 +175,8 @@ static void wlb_table_bury(struct wlb_table *t)
 		next = (struct hlist_node *)dead->pprev;
 		wlb_peer_put(wlb_flow_winner(t->wn, f));
 		kmem_cache_free(wlb_flow_cache[wlb_flow_is_v6(f)], f);
+		if (!(++n % WLB_AT_ONCE))
+			cond_resched();
 	}
 }
 
@@ -275,7 +279,7 @@ static void wlb_table_gc(struct work_struct *work)
 		wlb_table_expire(t, t->gc_bucket);
 		wlb_live_watch(t, t->gc_bucket);
 		t->gc_bucket = (t->gc_bucket + 1) & t->mask;
-		if (!(n % 1024))
+		if (!(n % WLB_AT_ONCE))
 			cond_resched();
 	}
 	wlb_table_bury(t);
