@@ -5,7 +5,7 @@ KVER    ?= $(shell uname -r)
 DESTDIR ?=
 PREFIX  ?= /usr/local
 
-.PHONY: help all deps kmod userspace demo demo-wccp bench bench-quick bench-profile bench-race \
+.PHONY: help all deps kmod userspace demo demo-wccp bench bench-quick bench-flows bench-profile bench-race \
 	check check-debug check-matrix check-smp check-kcsan fuzz coverage lint install \
 	install-userspace uninstall deb clean
 
@@ -31,6 +31,9 @@ demo-wccp: deps ## pages by way of two routers and three proxies that die and co
 
 bench: deps ## what a packet costs, in instructions, beside nftables and IPVS
 	scripts/bench.sh full
+
+bench-flows: deps ## memory of a million flows; how they are made and ended; whom that keeps waiting
+	scripts/bench.sh flows
 
 bench-quick: deps ## the same of ours alone: does it cost more than was committed to?
 	scripts/bench.sh quick

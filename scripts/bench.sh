@@ -1,10 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # What a packet costs, in instructions, on the stock kernel of a test machine whose clock
-# counts them. usage: bench.sh full|quick|profile|accept
+# counts them. usage: bench.sh full|quick|flows|profile|accept
 #   full     all rows, also contenders and many flows: build/results/bench.json
 #   quick    rows of one flow, ours alone; status 1 if one costs more than the committed figures
 #            (tests/bench/figures.json) and 3 %
+#   flows    memory of a million flows, what it takes to make and to end them, and for how long
+#            their worker lets nobody else work: build/results/bench.json too
 #   profile  instructions of one row by function
 #   accept   commits to what the last quick run has measured: writes the figures' file
 # The environment: ROWS, words in the names of the rows to be measured; FAMILY, 4 or 6.
@@ -15,14 +17,22 @@ cd "$scripts/.."
 mode=${1:-}
 export WLB_OUT=$PWD/build/lab/bench-$mode
 
-measure() {
+measure() { # PROGRAM [ARGUMENT]
 	scripts/build-kmod.sh 6.1 -s WLB_BENCH=m
 	[ -x build/userspace/wlbctl ] || make -s -C userspace all
 	mkdir -p "$WLB_OUT"
 	rm -f "$WLB_OUT"/*
-	scripts/lab.sh -i -k 6.1 -t "${LIMIT:-3000}" -- env "ROWS=${ROWS:-}" \
+	scripts/lab.sh -i -k 6.1 -t "${LIMIT:-3000}" -- env "ROWS=${ROWS:-}" "FLOWS=${FLOWS:-}" \
 		"FAMILY=${FAMILY:-}" "WLB_COMMIT=$(git rev-parse --verify -q HEAD || true)" \
-		/usr/bin/python3 tests/lab/bench.py "$mode"
+		/usr/bin/python3 "tests/lab/$1" "${@:2}"
+}
+
+# Into the result file, beside what others have measured of the same tree.
+keep() { # FIGURES
+	if [ -e "$WLB_OUT/$1" ]; then
+		scripts/result.py bench.json <"$WLB_OUT/$1"
+		echo "bench: build/results/bench.json written"
+	fi
 }
 
 # Here, so that it is compiled whenever anything is measured.
@@ -36,16 +46,19 @@ case $mode in
 full | quick)
 	status=0
 	plugin
-	measure || status=$?
-	if [ -e "$WLB_OUT/packets.json" ] && [ "$mode" = full ]; then
-		scripts/result.py bench.json <"$WLB_OUT/packets.json"
-		echo "bench: build/results/bench.json written"
-	fi
+	measure bench.py "$mode" || status=$?
+	[ "$mode" = quick ] || keep packets.json
+	exit "$status"
+	;;
+flows)
+	status=0
+	measure bench_flows.py || status=$?
+	keep flows.json
 	exit "$status"
 	;;
 profile)
 	plugin
-	WLB_PLUGIN=$PWD/build/hot.so,out=$WLB_OUT/blocks measure
+	WLB_PLUGIN=$PWD/build/hot.so,out=$WLB_OUT/blocks measure bench.py profile
 	scripts/hot.py "$WLB_OUT"
 	;;
 accept)

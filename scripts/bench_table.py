@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
 """usage: bench_table.py
-Writes the table of docs/benchmarks.md anew from build/results/bench.json."""
+Writes the tables of docs/benchmarks.md anew from build/results/bench.json, those of what was
+measured."""
 
 import json
 import pathlib
@@ -10,7 +11,6 @@ import sys
 REPO = pathlib.Path(__file__).resolve().parent.parent
 DOC = REPO / "docs" / "benchmarks.md"
 RESULTS = REPO / "build" / "results" / "bench.json"
-BEGIN, END = "<!-- figures -->\n", "<!-- end of figures -->\n"
 
 # Instructions over forwarding, at most: what this project set out to reach, for IPv4.
 GOALS = {
@@ -44,15 +44,35 @@ def table(rows):
                f"{row['added']:+} | {goal} | {met} |\n")
 
 
+def flow_table(rows):
+    """Bytes, and instructions of what is done with each flow."""
+    yield ("| what | IP | bytes a flow | goal | to make one by packets | put back | ended | "
+           "others wait, at most |\n|---|---|---:|---:|---|---:|---:|---:|\n")
+    for row in rows:
+        goal = {4: "<= 64", 6: "<= 128"}[row["family"]] if row["name"] == "wlb" else ""
+        made = ", ".join(f"{what} {cost}" for what, cost in row["instructions"].items())
+        yield (f"| {row['name']} | {row['family']} | {row['bytes']} | {goal} | {made} | "
+               f"{row.get('restored', '')} | {row.get('end', '')} | {row.get('pause', '')} |\n")
+
+
+def written(text, name, lines):
+    """text, with these lines between the marks of that name."""
+    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    if not after:
+        sys.exit(f"bench_table: {DOC.name} has no place for {name}")
+    return before + begin + "".join(lines) + end + after
+
+
 def main():
     measured = json.loads(RESULTS.read_text(encoding="utf-8"))
     text = DOC.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    if not after:
-        sys.exit(f"bench_table: {DOC.name} has no place for figures")
-    lines = [f"Linux {measured['kernel']}.\n\n", *table(measured["packets"])]
-    DOC.write_text(before + BEGIN + "".join(lines) + END + after, encoding="utf-8")
+    kernel = f"Linux {measured['kernel']}.\n\n"
+    for key, name, lines in (("packets", "figures", table), ("flows", "flows", flow_table)):
+        if key in measured:
+            text = written(text, name, [kernel, *lines(measured[key])])
+    DOC.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ packet's whole life but its predecessors': made, received, forwarded, sent, free
 import contextlib
 import dataclasses
 import json
+import math
 import os
 import pathlib
 import statistics
@@ -124,7 +125,7 @@ class Bench:
             lines += [f"link add {device} type dummy", f"link set {device} up",
                       f"address add 10.{side}.0.1/24 dev {device}",
                       f"address add 2001:db8:{side}::1/64 dev {device} nodad"]
-        for via, wide in (("10.9.0.2", "10.1.0.0/16"), ("2001:db8:9::2", "2001:db8:1::/64")):
+        for via, wide in (("10.9.0.2", "10.1.0.0/16"), ("2001:db8:9::2", "2001:db8:1::/48")):
             lines += [f"neigh add {via} lladdr 02:00:00:00:00:01 dev c0 nud permanent",
                       f"route add {wide} via {via}"]
         for family in (4, 6):
@@ -261,10 +262,11 @@ class Bench:
                                 replicas=["10.2.0.0/24" if family == 4 else "2001:db8:2::/64"],
                                 fastpath=fastpath)
 
-    def restore(self, family, flows, ret, via=None):
-        """Flows that a replica has won."""
+    def restore(self, family, flows, ret, via=None, until=math.inf):
+        """Flows that a replica has won, which end in two hours or at that time, all at once."""
+        life = 7200000
         parts = [address(1, CLIENTS[family]), u16s(2, FIRST_PORT), address(3, SERVER[family]),
-                 u16s(4, PORT), address(5, replica(family)), u8(6, 1), attr(7, 7200000),
+                 u16s(4, PORT), address(5, replica(family)), u8(6, 1), attr(7, life),
                  attr(8, 999), u8(9, ret), *([u8(10, via)] if via is not None else []),
                  attr(11, 1000), attr(12, 1), attr(13, 1), attr(14, 1000), u8(15, 0), u16s(16, 0)]
         with netlink.Wlb(self.host) as ctl:
@@ -272,11 +274,13 @@ class Bench:
             one = struct.pack("=IHHII", 16 + len(body), ctl.family, 1, 0, 0) + body
             port_at = one.index(u16s(2, FIRST_PORT)) + 4
             host_at = one.index(pack(CLIENTS[family])) + len(pack(CLIENTS[family])) - 2
+            life_at = one.index(attr(7, life)) + 4
             low = struct.unpack("!H", pack(CLIENTS[family])[-2:])[0]
             batch = 64
             for start in range(0, flows, batch):
                 size = min(batch, flows - start)
-                data = bytearray(one * size)
+                left = round(min(life, 1000 * (until - time.monotonic())))
+                data = bytearray(one[:life_at] + struct.pack("=I", left) + one[life_at + 4:]) * size
                 for i in range(size):
                     at, flow = i * len(one), start + i
                     struct.pack_into("=H", data, at + port_at, FIRST_PORT + flow % 16384)
