@@ -32,12 +32,13 @@ mkdir "$root/tmp/debs" "$root/tmp/newer"
 cp "$debs"/*.deb "$root/tmp/debs"
 cp "$newer"/*.deb "$root/tmp/newer"
 
-# ccache knows what DKMS compiles from the last time that the same was tested.
-mkdir -p "$cache/ccache" "$root/tmp/ccache"
-mount --bind "$cache/ccache" "$root/tmp/ccache"
+# ccache knows what DKMS compiles from the last time that the same was tested, and so it does in
+# the machine, which would compile for ten minutes.
+mkdir -p "$cache/ccache-dkms" "$root/tmp/ccache"
+mount --bind "$cache/ccache-dkms" "$root/tmp/ccache"
 inside() {
 	chroot "$root" env -i PATH=/usr/lib/ccache:/usr/sbin:/usr/bin:/sbin:/bin \
-		CCACHE_DIR=/tmp/ccache DEBIAN_FRONTEND=noninteractive "$@"
+		CCACHE_DIR=/tmp/ccache CCACHE_MAXSIZE=100M DEBIAN_FRONTEND=noninteractive "$@"
 }
 # shellcheck disable=SC2016 # of the inner shell
 install() { inside sh -c 'apt-get install -qq -y "$1"/*.deb' sh "$1"; }
@@ -78,6 +79,7 @@ inside systemctl --quiet enable wlb wlb-routerd
 
 install /tmp/newer
 built "$(version_of "$newer")"
+cp -a "$cache/ccache-dkms" "$machine/var/cache/ccache"
 old=$(find "$root/usr/src" "$root/var/lib/dkms" -name "*$(version_of "$debs")*")
 [ -z "$old" ] || die "left of the older version: $old"
 [ -L "$root/etc/systemd/system/multi-user.target.wants/wlb-routerd.service" ] ||
