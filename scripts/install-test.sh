@@ -41,7 +41,7 @@ inside() {
 		CCACHE_DIR=/tmp/ccache CCACHE_MAXSIZE=100M DEBIAN_FRONTEND=noninteractive "$@"
 }
 # shellcheck disable=SC2016 # of the inner shell
-install() { inside sh -c 'apt-get install -qq -y "$1"/*.deb' sh "$1"; }
+install() { inside sh -c 'apt-get -o DPkg::Path="$PATH" install -qq -y "$1"/*.deb' sh "$1"; }
 listed() { (cd "$root" && find . -xdev -printf '%y %m %p\n' | sort); }
 built() { # VERSION: it, and nothing else, is there for every kernel
 	local kver found
