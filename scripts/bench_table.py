@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""usage: bench_table.py
-Writes the table of docs/benchmarks.md anew from build/results/bench.json."""
+"""usage: bench_table.py [bench|time]...
+Writes tables of docs/benchmarks.md anew, each from its file in build/results; without a word that
+of bench."""
 
 import json
 import pathlib
@@ -9,8 +10,7 @@ import sys
 
 REPO = pathlib.Path(__file__).resolve().parent.parent
 DOC = REPO / "docs" / "benchmarks.md"
-RESULTS = REPO / "build" / "results" / "bench.json"
-BEGIN, END = "<!-- figures -->\n", "<!-- end of figures -->\n"
+RESULTS = REPO / "build" / "results"
 
 # Instructions over forwarding, at most: what this project set out to reach, for IPv4.
 GOALS = {
@@ -35,24 +35,48 @@ def verdict(row):
     return f"{goal:+}", "yes" if row["added"] <= goal + NOISE else "**no**"
 
 
-def table(rows):
+def bench_lines(measured):
+    yield f"Linux {measured['kernel']}.\n\n"
     yield "| row | IP | flows | instructions | over forwarding | goal | met |\n"
     yield "|---|---|---:|---:|---:|---:|---|\n"
-    for row in rows:
+    for row in measured["packets"]:
         goal, met = verdict(row)
         yield (f"| {row['name']} | {row['family']} | {row['flows']} | {row['instructions']} | "
                f"{row['added']:+} | {goal} | {met} |\n")
 
 
+def median(figures, form):
+    return f"{figures['median']:{form}} | {figures['q1']:{form}} to {figures['q3']:{form}}"
+
+
+def time_lines(measured):
+    yield f"Linux {measured['kernel']}, {measured['rounds']} rounds.\n\n"
+    yield ("| row | IP | flows | ns | quartiles | over forwarding | quartiles | of forwarding | "
+           "quartiles |\n|---|---|---:|---:|---:|---:|---:|---:|---:|\n")
+    for row in measured["rows"]:
+        yield (f"| {row['name']} | {row['family']} | {row['flows']} | "
+               f"{median(row['ns'], '.0f')} | "
+               f"{median(row['added'], '+.0f')} | {median(row['ratio'], '.2f')} |\n")
+
+
+# The words between which a table is, and its lines.
+TABLES = {"bench": ("figures", bench_lines), "time": ("time", time_lines)}
+
+
 def main():
-    measured = json.loads(RESULTS.read_text(encoding="utf-8"))
     text = DOC.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    if not after:
-        sys.exit(f"bench_table: {DOC.name} has no place for figures")
-    lines = [f"Linux {measured['kernel']}.\n\n", *table(measured["packets"])]
-    DOC.write_text(before + BEGIN + "".join(lines) + END + after, encoding="utf-8")
+    for name in sys.argv[1:] or ["bench"]:
+        if name not in TABLES:
+            sys.exit(__doc__.partition("\n")[0])
+        mark, lines = TABLES[name]
+        begin, end = f"<!-- {mark} -->\n", f"<!-- end of {mark} -->\n"
+        measured = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+        before, _, rest = text.partition(begin)
+        _, _, after = rest.partition(end)
+        if not after:
+            sys.exit(f"bench_table: {DOC.name} has no place for {mark}")
+        text = before + begin + "".join(lines(measured)) + end + after
+    DOC.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
