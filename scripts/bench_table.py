@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""usage: bench_table.py [bench|time]...
+"""usage: bench_table.py [bench|time|scaling]...
 Writes tables of docs/benchmarks.md anew, each from its file in build/results; without a word that
 of bench."""
 
@@ -59,8 +59,38 @@ def time_lines(measured):
                f"{median(row['added'], '+.0f')} | {median(row['ratio'], '.2f')} |\n")
 
 
+def rate_lines(measured):
+    yield f"Linux {measured['kernel']}, {measured['rounds']} rounds.\n\n"
+    yield ("| row | IP | packets/s of one | two : one | quartiles | of forwarding's | quartiles | "
+           "rounds left out |\n|---|---|---:|---:|---:|---:|---:|---:|\n")
+    for row in measured["rows"]:
+        beside = median(row["to_forward"], ".2f") if "to_forward" in row else " | "
+        yield (f"| {row['name']} | {row['family']} | {row['one']['median']:.0f} | "
+               f"{median(row['ratio'], '.2f')} | {beside} | {row['left_out']} |\n")
+    yield "\n"
+
+
+def shared_lines(measured):
+    yield ("| row | IP | shared lines written | beside forwarding | written for each packet by |\n"
+           "|---|---|---:|---:|---|\n")
+    for row in measured["shared"]:
+        by = sorted({user["function"] for line in row["lines"] for user in line["users"]
+                     if user["writes"]})
+        yield (f"| {row['name']} | {row['family']} | {len(row['lines'])} | {row['more']:+} | "
+               f"{', '.join(f'`{name}`' for name in by)} |\n")
+
+
+def scaling_lines(measured):
+    """Either half may have been measured alone."""
+    if "rows" in measured:
+        yield from rate_lines(measured)
+    if "shared" in measured:
+        yield from shared_lines(measured)
+
+
 # The words between which a table is, and its lines.
-TABLES = {"bench": ("figures", bench_lines), "time": ("time", time_lines)}
+TABLES = {"bench": ("figures", bench_lines), "time": ("time", time_lines),
+          "scaling": ("scaling", scaling_lines)}
 
 
 def main():
