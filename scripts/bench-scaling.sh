@@ -6,7 +6,7 @@
 #   rate     the former alone
 #   watch    the latter alone: every access to memory of some packets is looked at
 #            (tests/bench/shared.c); status 1 if ours writes to a shared line
-# The environment says: FAMILY, 4 or 6; ROUNDS=40; SEED=1 of their order. The figures are in
+# The environment says: FAMILY, 4 or 6; ROUNDS=100; SEED=1 of their order. The figures are in
 # build/results/scaling.json.
 set -euo pipefail
 

@@ -27,6 +27,7 @@ import bench
 
 CPUS = (0, 1)
 FLOWS = 64          # each processor's
+PIECE = 64          # packets
 WINDOW = 40000000   # ns that a batch takes
 MANY = 1 << 24      # packets, more than that is time for
 WATCHED = 1024      # of each in a batch that is watched access by access
@@ -74,18 +75,18 @@ class Injector:
                 pipe.send(None)
                 start = pipe.recv()
                 request = packet.request(
-                    row.device, WATCHED if watched else MANY, FLOWS, profile=watched,
+                    row.device, WATCHED if watched else MANY, FLOWS, profile=watched, piece=PIECE,
                     until=0 if watched else start + WINDOW)
                 while time.monotonic_ns() < start:
                     pass
                 began = time.monotonic_ns()
-                ns, packets, _ = inject.write(fd, request)
-                pipe.send((packets, ns, began, time.monotonic_ns()))
+                _, packets, median = inject.write(fd, request)
+                pipe.send((packets, PIECE / median * 1e9, began, time.monotonic_ns()))
 
 
 def together(injectors, row, watched=False):
-    """Packets of all together, how many of them a second, and of the time that any of them ran
-    the part in which all did."""
+    """Packets of all together, how many of them a second, by the median piece of each, and of
+    the time that any of them ran the part in which all did."""
     for injector in injectors:
         injector.pipe.send((row, watched))
     for injector in injectors:
@@ -93,8 +94,8 @@ def together(injectors, row, watched=False):
     start = time.monotonic_ns() + SOON
     for injector in injectors:
         injector.pipe.send(start)
-    packets, ns, began, ended = zip(*(injector.pipe.recv() for injector in injectors))
-    return (sum(packets), sum(n / t for n, t in zip(packets, ns)) * 1e9,
+    packets, rates, began, ended = zip(*(injector.pipe.recv() for injector in injectors))
+    return (sum(packets), sum(rates),
             (min(ended) - max(began)) / (max(ended) - min(began)))
 
 
@@ -231,7 +232,7 @@ class Scaling(bench.Bench):
 def main():
     """usage: bench_scaling.py rate|watch; the environment: FAMILY, 4 or 6; ROUNDS; SEED."""
     began = time.monotonic()
-    rounds, seed = int(os.environ.get("ROUNDS") or 40), int(os.environ.get("SEED") or 1)
+    rounds, seed = int(os.environ.get("ROUNDS") or 100), int(os.environ.get("SEED") or 1)
     family = int(os.environ.get("FAMILY") or 0)
     inject.load()
     kernel.load()
