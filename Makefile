@@ -6,6 +6,7 @@ DESTDIR ?=
 PREFIX  ?= /usr/local
 
 .PHONY: help all deps kmod userspace demo demo-wccp bench bench-quick bench-flows bench-profile bench-race \
+	bench-time bench-scaling \
 	check check-debug check-matrix check-smp check-kcsan fuzz coverage lint install \
 	install-userspace uninstall deb clean
 
@@ -45,6 +46,13 @@ bench-profile: deps ## where the instructions of one row are spent, by function
 # A part of it: make bench-race CELLS="5:1:0 5:1:1" CONNECTIONS=200
 bench-race: deps ## how often the nearest wins by race mode, beside what can be had at best
 	scripts/bench-race.sh
+
+# A part of it: make bench-time ROWS="nat," FAMILY=4 ROUNDS=10
+bench-time: deps ## what a packet costs, in ns, on this machine's own processor
+	ROWS="$(ROWS)" FAMILY=$(FAMILY) ROUNDS=$(ROUNDS) scripts/bench-time.sh
+
+bench-scaling: deps ## what a second processor adds, and what memory both would write
+	FAMILY=$(FAMILY) ROUNDS=$(ROUNDS) scripts/bench-scaling.sh
 
 check: deps ## all tests; ends with one line of counts
 	scripts/check.py

@@ -6,7 +6,7 @@
 #   quick    rows of one flow, ours alone; status 1 if one costs more than the committed figures
 #            (tests/bench/figures.json) and 3 %
 #   flows    memory of a million flows, what it takes to make and to end them, and for how long
-#            their worker lets nobody else work: build/results/bench.json too
+#            their worker lets nobody else work: build/results/flows.json
 #   profile  instructions of one row by function
 #   accept   commits to what the last quick run has measured: writes the figures' file
 # The environment: ROWS, words in the names of the rows to be measured; FAMILY, 4 or 6.
@@ -27,11 +27,10 @@ measure() { # PROGRAM [ARGUMENT]
 		/usr/bin/python3 "tests/lab/$1" "${@:2}"
 }
 
-# Into the result file, beside what others have measured of the same tree.
-keep() { # FIGURES
+keep() { # FIGURES RESULTS
 	if [ -e "$WLB_OUT/$1" ]; then
-		scripts/result.py bench.json <"$WLB_OUT/$1"
-		echo "bench: build/results/bench.json written"
+		scripts/result.py "$2" <"$WLB_OUT/$1"
+		echo "bench: build/results/$2 written"
 	fi
 }
 
@@ -47,13 +46,13 @@ full | quick)
 	status=0
 	plugin
 	measure bench.py "$mode" || status=$?
-	[ "$mode" = quick ] || keep packets.json
+	[ "$mode" = quick ] || keep packets.json bench.json
 	exit "$status"
 	;;
 flows)
 	status=0
 	measure bench_flows.py || status=$?
-	keep flows.json
+	keep flows.json flows.json
 	exit "$status"
 	;;
 profile)

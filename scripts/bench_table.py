@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""usage: bench_table.py
-Writes the tables of docs/benchmarks.md anew from build/results/bench.json, those of what was
-measured."""
+"""usage: bench_table.py [bench|flows|time|scaling]...
+Writes tables of docs/benchmarks.md anew, each from its file in build/results; without a word that
+of bench."""
 
 import json
 import pathlib
@@ -10,7 +10,7 @@ import sys
 
 REPO = pathlib.Path(__file__).resolve().parent.parent
 DOC = REPO / "docs" / "benchmarks.md"
-RESULTS = REPO / "build" / "results" / "bench.json"
+RESULTS = REPO / "build" / "results"
 
 # Instructions over forwarding, at most: what this project set out to reach, for IPv4.
 GOALS = {
@@ -35,43 +35,89 @@ def verdict(row):
     return f"{goal:+}", "yes" if row["added"] <= goal + NOISE else "**no**"
 
 
-def table(rows):
+def bench_lines(measured):
+    yield f"Linux {measured['kernel']}.\n\n"
     yield "| row | IP | flows | instructions | over forwarding | goal | met |\n"
     yield "|---|---|---:|---:|---:|---:|---|\n"
-    for row in rows:
+    for row in measured["packets"]:
         goal, met = verdict(row)
         yield (f"| {row['name']} | {row['family']} | {row['flows']} | {row['instructions']} | "
                f"{row['added']:+} | {goal} | {met} |\n")
 
 
-def flow_table(rows):
+def flow_lines(measured):
     """Bytes, and instructions of what is done with each flow."""
+    yield f"Linux {measured['kernel']}.\n\n"
     yield ("| what | IP | bytes a flow | goal | to make one by packets | put back | ended | "
            "others wait, at most |\n|---|---|---:|---:|---|---:|---:|---:|\n")
-    for row in rows:
+    for row in measured["flows"]:
         goal = {4: "<= 64", 6: "<= 128"}[row["family"]] if row["name"] == "wlb" else ""
         made = ", ".join(f"{what} {cost}" for what, cost in row["instructions"].items())
         yield (f"| {row['name']} | {row['family']} | {row['bytes']} | {goal} | {made} | "
                f"{row.get('restored', '')} | {row.get('end', '')} | {row.get('pause', '')} |\n")
 
 
-def written(text, name, lines):
-    """text, with these lines between the marks of that name."""
-    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"
-    before, _, rest = text.partition(begin)
-    _, _, after = rest.partition(end)
-    if not after:
-        sys.exit(f"bench_table: {DOC.name} has no place for {name}")
-    return before + begin + "".join(lines) + end + after
+def median(figures, form):
+    return f"{figures['median']:{form}} | {figures['q1']:{form}} to {figures['q3']:{form}}"
+
+
+def time_lines(measured):
+    yield f"Linux {measured['kernel']}, {measured['rounds']} rounds.\n\n"
+    yield ("| row | IP | flows | ns | quartiles | over forwarding | quartiles | of forwarding | "
+           "quartiles |\n|---|---|---:|---:|---:|---:|---:|---:|---:|\n")
+    for row in measured["rows"]:
+        yield (f"| {row['name']} | {row['family']} | {row['flows']} | "
+               f"{median(row['ns'], '.0f')} | "
+               f"{median(row['added'], '+.0f')} | {median(row['ratio'], '.2f')} |\n")
+
+
+def rate_lines(measured):
+    yield f"Linux {measured['kernel']}, {measured['rounds']} rounds.\n\n"
+    yield ("| row | IP | packets/s of one | two : one | quartiles | of forwarding's | quartiles | "
+           "rounds left out |\n|---|---|---:|---:|---:|---:|---:|---:|\n")
+    for row in measured["rows"]:
+        beside = median(row["to_forward"], ".2f") if "to_forward" in row else " | "
+        yield (f"| {row['name']} | {row['family']} | {row['one']['median']:.0f} | "
+               f"{median(row['ratio'], '.2f')} | {beside} | {row['left_out']} |\n")
+    yield "\n"
+
+
+def shared_lines(measured):
+    yield ("| row | IP | shared lines written | beside forwarding | written for each packet by |\n"
+           "|---|---|---:|---:|---|\n")
+    for row in measured["shared"]:
+        by = sorted({user["function"] for line in row["lines"] for user in line["users"]
+                     if user["writes"]})
+        yield (f"| {row['name']} | {row['family']} | {len(row['lines'])} | {row['more']:+} | "
+               f"{', '.join(f'`{name}`' for name in by)} |\n")
+
+
+def scaling_lines(measured):
+    """Either half may have been measured alone."""
+    if "rows" in measured:
+        yield from rate_lines(measured)
+    if "shared" in measured:
+        yield from shared_lines(measured)
+
+
+# The words between which a table is, and its lines.
+TABLES = {"bench": ("figures", bench_lines), "flows": ("flows", flow_lines),
+          "time": ("time", time_lines), "scaling": ("scaling", scaling_lines)}
 
 
 def main():
-    measured = json.loads(RESULTS.read_text(encoding="utf-8"))
     text = DOC.read_text(encoding="utf-8")
-    kernel = f"Linux {measured['kernel']}.\n\n"
-    for key, name, lines in (("packets", "figures", table), ("flows", "flows", flow_table)):
-        if key in measured:
-            text = written(text, name, [kernel, *lines(measured[key])])
+    for name in sys.argv[1:] or ["bench"]:
+        if name not in TABLES:
+            sys.exit(__doc__.partition("\n")[0])
+        mark, lines = TABLES[name]
+        begin, end = f"<!-- {mark} -->\n", f"<!-- end of {mark} -->\n"
+        measured = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+        before, _, rest = text.partition(begin)
+        _, _, after = rest.partition(end)
+        if not after:
+            sys.exit(f"bench_table: {DOC.name} has no place for {mark}")
+        text = before + begin + "".join(lines(measured)) + end + after
     DOC.write_text(text, encoding="utf-8")
 
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Boots a kernel in a machine of its own and runs one command in it as root, in the
 # root directory of this repository.
-# usage: lab.sh [-i] [-k KERNEL] [-c CPUS] [-m MEGABYTES] [-t SECONDS] [-R ROOT] -- COMMAND [ARGUMENT]...
+# usage: lab.sh [-i | -r] [-k KERNEL] [-c CPUS] [-m MEGABYTES] [-t SECONDS] [-R ROOT] -- COMMAND [ARGUMENT]...
 #
 # -k: a stock Debian kernel by series (6.1) or version, in QEMU; or one that watches
 # itself (see debug-kernel.sh): smp and kcsan in QEMU, uml as a User Mode Linux of one CPU;
@@ -10,6 +10,8 @@
 # -i: one CPU whose clock counts instructions, 1 ns each, and skips idle time: what
 # is measured then does not depend on how fast or busy this machine is. In User Mode
 # Linux: the clock stands still while anything runs.
+# -r: in User Mode Linux, a clock that is this machine's own, for what is timed there: it
+# neither stands still nor skips anything. QEMU's is so without it.
 #
 # -R, in QEMU: a directory with a system of its own, which systemd starts in the guest in place
 # of this machine's files; of these only the repository is there, at the same place. Its
@@ -30,10 +32,11 @@ die() {
 	exit 125
 }
 
-which=6.1 cpus=2 memory=3072 limit=900 icount='' root=''
-while getopts ik:c:m:t:R: option; do
+which=6.1 cpus=2 memory=3072 limit=900 icount='' real='' root=''
+while getopts irk:c:m:t:R: option; do
 	case $option in
 	i) icount=1 ;;
+	r) real=1 ;;
 	k) which=$OPTARG ;;
 	c) cpus=$OPTARG ;;
 	m) memory=$OPTARG ;;
@@ -44,6 +47,7 @@ while getopts ik:c:m:t:R: option; do
 done
 shift $((OPTIND - 1))
 [ $# -gt 0 ] || usage
+[ -z "$icount" ] || [ -z "$real" ] || usage
 
 scripts=$(dirname "$(realpath "$0")")
 repo=$(dirname "$scripts")

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-only
 # lab.sh's machine as a process: User Mode Linux. One processor, but that at nearly
-# its full speed, and a clock that skips what time nobody uses.
+# its full speed, and a clock that skips what time nobody uses, unless it is to be real.
 # shellcheck disable=SC2154,SC2034 # lab.sh has: kernel kver out run guest_run work repo ...
 
 guest_mounts() {
@@ -15,8 +15,9 @@ guest_end() {
 }
 
 boot() {
-	local init=$run/init clock=time-travel
-	[ -z "$icount" ] || clock=time-travel=inf-cpu
+	local init=$run/init clock=(time-travel)
+	[ -z "$icount" ] || clock=(time-travel=inf-cpu)
+	[ -z "$real" ] || clock=()
 	cat >"$init" <<-INIT
 		#!/bin/bash
 		export PATH=/usr/sbin:/usr/bin:/sbin:/bin
@@ -37,7 +38,7 @@ boot() {
 	set +e
 	{
 		TMPDIR=/dev/shm timeout "$limit" "$kernel/linux" "mem=${memory}M" \
-			rootfstype=hostfs rootflags=/ ro "init=$init" "uml_dir=$work/uml" "$clock" \
+			rootfstype=hostfs rootflags=/ ro "init=$init" "uml_dir=$work/uml" "${clock[@]}" \
 			"${watchful[@]}" loglevel=7 panic=-1 con=null con0=null,fd:1 con1=null,fd:4 \
 			>>"$run/log" 2>&1 </dev/null
 		echo $? >"$run/ended"

@@ -2,8 +2,12 @@
 /*
  * Packets from nowhere, for benchmarks: whoever writes a struct inject and a frame
  * behind it to /proc/wlb-inject has the frame received so many times by a device of
- * his namespace, as by a driver, in a loop without a pause. Reading tells how long
- * that took, in ns. What comes of a packet, up to its being freed, is part of it.
+ * his namespace, as by a driver, in a loop without a pause, or until a time. Reading tells
+ * how long that took, in ns, how many there were, and how long the median took of the
+ * pieces that they may be measured by: what a machine that is busy took of some is not in
+ * that. What comes of a packet, up to its being freed, is part of it.
+ * Each who has opened the file has his own of it all: several may inject at a time, each
+ * on a processor of his own.
  */
 #include <linux/etherdevice.h>
 #include <linux/ip.h>
@@ -11,6 +15,7 @@
 #include <linux/netdevice.h>
 #include <linux/nsproxy.h>
 #include <linux/proc_fs.h>
+#include <linux/sort.h>
 #include <linux/tcp.h>
 #include <linux/uaccess.h>
 #include <net/ip.h>
@@ -18,15 +23,19 @@
 
 #define INJECT_FRAME_MAX	2048
 #define INJECT_FILL_MAX		65000
+#define INJECT_PIECES_MAX	1024
 
 enum inject_csum { INJECT_NONE, INJECT_UNNECESSARY, INJECT_PARTIAL };
 
 /* All in host order. Offsets are bytes from the Ethernet header; 0: there is none. */
 struct inject {
 	char dev[16];
+	u64 until;	/* of the monotonic clock, in ns; 0: all that there are */
 	u32 count;	/* packets, or GSO packets */
-	u32 flows;	/* packet i is of flow i % flows */
+	u32 flows;	/* packet i is of flow (from + i) % flows */
+	u32 from;
 	u32 burst;	/* handed over together; 1: one by one */
+	u32 piece;	/* packets of each, a multiple of burst; 0: there are none */
 	u32 fill;	/* bytes of payload behind the frame, in pages */
 	u16 gso_size;
 	u16 gso_type;	/* SKB_GSO_* */
@@ -36,7 +45,7 @@ struct inject {
 	u16 tcp_at;
 	u16 csum;	/* enum inject_csum */
 	u16 profile;	/* hot.c counts this one */
-	u16 zero;
+	u16 zero[3];
 };
 
 /* An instruction that does nothing, by which hot.c knows where a run begins and ends. */
@@ -47,9 +56,14 @@ struct inject {
 #define INJECT_MARK(which)	do { } while (0)
 #endif
 
-static DEFINE_MUTEX(inject_lock);
-static u64 inject_ns;
-static u8 inject_frame[INJECT_FRAME_MAX];
+struct inject_file {
+	struct mutex lock;	/* of all below */
+	u64 ns;
+	u32 count;
+	u32 pieces;
+	u32 piece_ns[INJECT_PIECES_MAX];
+	u8 frame[INJECT_FRAME_MAX];
+};
 
 static void inject_add(u8 *data, u16 at, u16 n)
 {
@@ -60,7 +74,8 @@ static void inject_add(u8 *data, u16 at, u16 n)
 }
 
 static struct sk_buff *inject_make(struct net_device *dev, const struct inject *in,
-				   unsigned int len, u32 flow, struct page *page)
+				   const u8 *frame, unsigned int len, u32 flow,
+				   struct page *page)
 {
 	struct sk_buff *skb = netdev_alloc_skb_ip_align(dev, 64 + len);
 	unsigned int i;
@@ -69,7 +84,7 @@ static struct sk_buff *inject_make(struct net_device *dev, const struct inject *
 	if (!skb)
 		return NULL;
 	skb_reserve(skb, 64);
-	data = skb_put_data(skb, inject_frame, len);
+	data = skb_put_data(skb, frame, len);
 	inject_add(data, in->port_at, flow & 0x3fff);
 	inject_add(data, in->host_at, flow >> 14);
 	for (i = 0; i < ARRAY_SIZE(in->ip_at); i++) {
@@ -99,21 +114,32 @@ static struct sk_buff *inject_make(struct net_device *dev, const struct inject *
 	return skb;
 }
 
-static int inject_run(struct net_device *dev, const struct inject *in,
-		      unsigned int len, struct page *page)
+static int inject_less(const void *a, const void *b)
 {
+	const u32 *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+static int inject_run(struct inject_file *file, struct net_device *dev,
+		      const struct inject *in, unsigned int len, struct page *page)
+{
+	u32 i, flow = in->from % in->flows;
 	LIST_HEAD(list);
-	u64 began;
-	u32 i;
+	u64 began, last;
 
 	if (in->profile)
 		INJECT_MARK("0x00");
+	file->pieces = 0;
 	began = ktime_get_ns();
+	last = began;
 	for (i = 0; i < in->count; i++) {
-		struct sk_buff *skb = inject_make(dev, in, len, i % in->flows, page);
+		struct sk_buff *skb = inject_make(dev, in, file->frame, len, flow, page);
 
 		if (!skb)
 			return -ENOMEM;
+		if (++flow == in->flows)
+			flow = 0;
 		if (in->burst > 1) {
 			list_add_tail(&skb->list, &list);
 			if ((i + 1) % in->burst && i + 1 < in->count)
@@ -128,8 +154,21 @@ static int inject_run(struct net_device *dev, const struct inject *in,
 		INIT_LIST_HEAD(&list);
 		if (!(i & 1023))
 			cond_resched();
+		if (in->piece && !((i + 1) % in->piece)) {
+			u64 now = ktime_get_ns();
+
+			if (file->pieces < INJECT_PIECES_MAX)
+				file->piece_ns[file->pieces++] = now - last;
+			last = now;
+		}
+		if (in->until && !(i & 15) && ktime_get_ns() >= in->until) {
+			i++;
+			break;
+		}
 	}
-	inject_ns = ktime_get_ns() - began;
+	file->ns = ktime_get_ns() - began;
+	file->count = i;
+	sort(file->piece_ns, file->pieces, sizeof(u32), inject_less, NULL);
 	if (in->profile)
 		INJECT_MARK("0x01");
 	return 0;
@@ -144,7 +183,8 @@ static bool inject_ok(const struct inject *in, unsigned int len)
 {
 	return strnlen(in->dev, sizeof(in->dev)) < sizeof(in->dev) && in->flows &&
 	       in->burst && in->fill <= INJECT_FILL_MAX &&
-	       in->csum <= INJECT_PARTIAL && !in->zero && len >= ETH_HLEN &&
+	       in->csum <= INJECT_PARTIAL && len >= ETH_HLEN &&
+	       !memchr_inv(in->zero, 0, sizeof(in->zero)) &&
 	       inject_offset_ok(in->port_at, 2, len) &&
 	       inject_offset_ok(in->host_at, 2, len) &&
 	       inject_offset_ok(in->ip_at[0], sizeof(struct iphdr), len) &&
@@ -152,25 +192,26 @@ static bool inject_ok(const struct inject *in, unsigned int len)
 	       inject_offset_ok(in->tcp_at, sizeof(struct tcphdr), len);
 }
 
-static ssize_t inject_write(struct file *file, const char __user *from, size_t n,
+static ssize_t inject_write(struct file *filp, const char __user *from, size_t n,
 			    loff_t *pos)
 {
+	struct inject_file *file = filp->private_data;
 	struct page *page = NULL;
 	struct net_device *dev;
 	struct inject in;
 	unsigned int len;
 	int err;
 
-	if (n < sizeof(in) || n > sizeof(in) + sizeof(inject_frame))
+	if (n < sizeof(in) || n > sizeof(in) + sizeof(file->frame))
 		return -EINVAL;
 	len = n - sizeof(in);
 	if (copy_from_user(&in, from, sizeof(in)))
 		return -EFAULT;
 	if (!inject_ok(&in, len))
 		return -EINVAL;
-	mutex_lock(&inject_lock);
+	mutex_lock(&file->lock);
 	err = -EFAULT;
-	if (copy_from_user(inject_frame, from + sizeof(in), len))
+	if (copy_from_user(file->frame, from + sizeof(in), len))
 		goto unlock;
 	err = -ENODEV;
 	dev = dev_get_by_name(current->nsproxy->net_ns, in.dev);
@@ -183,25 +224,45 @@ static ssize_t inject_write(struct file *file, const char __user *from, size_t n
 		if (!page)
 			goto put;
 	}
-	err = inject_run(dev, &in, len, page);
+	err = inject_run(file, dev, &in, len, page);
 	if (page)
 		put_page(page);
 put:
 	dev_put(dev);
 unlock:
-	mutex_unlock(&inject_lock);
+	mutex_unlock(&file->lock);
 	return err ?: n;
 }
 
-static ssize_t inject_read(struct file *file, char __user *to, size_t n, loff_t *pos)
+static ssize_t inject_read(struct file *filp, char __user *to, size_t n, loff_t *pos)
 {
-	char text[24];
-	int len = scnprintf(text, sizeof(text), "%llu\n", inject_ns);
+	struct inject_file *file = filp->private_data;
+	char text[64];
+	int len = scnprintf(text, sizeof(text), "%llu %u %u\n", file->ns, file->count,
+			    file->pieces ? file->piece_ns[file->pieces / 2] : 0);
 
 	return simple_read_from_buffer(to, n, pos, text, len);
 }
 
+static int inject_open(struct inode *inode, struct file *filp)
+{
+	struct inject_file *file = kzalloc(sizeof(*file), GFP_KERNEL);
+
+	if (!file)
+		return -ENOMEM;
+	mutex_init(&file->lock);
+	filp->private_data = file;
+	return 0;
+}
+
+static int inject_release(struct inode *inode, struct file *filp)
+{
+	kfree(filp->private_data);
+	return 0;
+}
+
 static const struct proc_ops inject_ops = {
+	.proc_open = inject_open, .proc_release = inject_release,
 	.proc_write = inject_write, .proc_read = inject_read,
 };
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Packets from nowhere: tests/bench/inject.c, by /proc/wlb-inject."""
 
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -36,7 +37,8 @@ class Packet:
     def family(self):
         return self.raw[0] >> 4
 
-    def request(self, device, count, flows, profile=False):
+    def request(self, device, count, flows, *, start=0, until=0, piece=0,
+                profile=False):
         six = self.family == 6
         ether = bytes(6) + b"\x02\0\0\0\0\xfe" + (b"\x86\xdd" if six else b"\x08\0")
         tcp = _ETHER + (40 if six else 20)
@@ -47,19 +49,33 @@ class Packet:
             if at:
                 raw[at - _ETHER + 10:at - _ETHER + 12] = b"\0\0"
         return struct.pack(
-            "=16sIIIIHHHHHHHHHH", device.encode(), count, flows, self.burst, self.fill,
-            self.gso_size, gso, self.port_at and self.port_at + _ETHER,
+            "=16sQIIIIIIHHHHHHHHHHHH", device.encode(), until, count, flows, start, self.burst,
+            piece, self.fill, self.gso_size, gso, self.port_at and self.port_at + _ETHER,
             self.host_at and self.host_at + _ETHER, *heads, tcp,
-            PARTIAL if self.gso_size else UNNECESSARY, profile, 0) + ether + bytes(raw)
+            PARTIAL if self.gso_size else UNNECESSARY, profile, 0, 0, 0) + ether + bytes(raw)
 
 
-def run(host, packet, device, count, flows=1, profile=False):
+@contextlib.contextmanager
+def opened():
+    """The file that requests are written to, for write() in the namespace that they are for."""
+    fd = os.open(_PROC, os.O_RDWR)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def write(fd, request):
+    """ns that all its packets took, how many they were, and ns of the median piece of them."""
+    os.write(fd, request)
+    return tuple(map(int, os.pread(fd, 64, 0).split()))
+
+
+def run(host, packet, device, count, flows=1, *, start=0, piece=0, profile=False):
     """ns per packet, from its making to its end; by a clock that counts instructions, those.
-    profile: tests/bench/hot.c is to count them by block."""
-    with host.entered():
-        fd = os.open(_PROC, os.O_RDWR)
-        try:
-            os.write(fd, packet.request(device, count, flows, profile))
-            return int(os.pread(fd, 32, 0)) / count
-        finally:
-            os.close(fd)
+    start: the first one's flow. piece: of so many packets, of which the median counts, and not
+    all. profile: tests/bench/hot.c is to count them by block."""
+    with host.entered(), opened() as fd:
+        ns, packets, median = write(fd, packet.request(
+            device, count, flows, start=start, piece=piece, profile=profile))
+        return median / piece if piece else ns / packets
