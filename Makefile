@@ -6,8 +6,8 @@ DESTDIR ?=
 PREFIX  ?= /usr/local
 
 .PHONY: help all deps kmod userspace demo demo-wccp bench bench-quick bench-profile bench-race \
-	check check-debug check-matrix check-smp check-kcsan fuzz coverage lint install \
-	install-userspace uninstall deb clean
+	bench-connections bench-control check check-debug check-matrix check-smp check-kcsan fuzz \
+	coverage lint install install-userspace uninstall deb clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -42,6 +42,13 @@ bench-profile: deps ## where the instructions of one row are spent, by function
 # A part of it: make bench-race CELLS="5:1:0 5:1:1" CONNECTIONS=200
 bench-race: deps ## how often the nearest wins by race mode, beside what can be had at best
 	scripts/bench-race.sh
+
+bench-connections: deps ## connections per second with us and without, also in a flood of SYNs
+	scripts/bench-connections.sh
+
+# A part of it: make bench-control PARTS=routerd GROUPS_OF=16
+bench-control: deps ## what wlb-routerd with full groups, many flows and services cost
+	scripts/bench-control.sh
 
 check: deps ## all tests; ends with one line of counts
 	scripts/check.py
