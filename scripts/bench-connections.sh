@@ -3,7 +3,7 @@
 # Boots a test machine and measures connections per second, end to end, with us and without, and
 # the same in a flood of SYNs. usage: bench-connections.sh
 # The environment says: ROUNDS=5, each way once in each beside plain forwarding;
-# CONNECTIONS=1000 at a time; RATES="1000 3000", SYNs of the flood a second.
+# CONNECTIONS=500 at a time; RATES="1000 3000", SYNs of the flood a second.
 # The machine is the benchmarks' own (bench.sh): one processor whose clock counts instructions,
 # so a second is 10^9 of them. Its figures are in build/results/connections.json. Exit status 1
 # if a connection has failed that should not, or was served by another than it should be.

@@ -99,7 +99,7 @@ class Bench:
         configuration, winner = WAYS.get(way, (None, None))
         if configuration is not None:
             self.configure(**configuration)
-        self.ab("-n", 200)                              # neighbours, routes, caches
+        self.ab("-n", 2 * PARALLEL)                              # neighbours, routes, caches
         got = self.measure("-n", self.count)
         if got["failed"] or got["complete"] != self.count:
             self.wrong.append(f"{way}: {got['complete']:.0f} complete, {got['failed']:.0f} failed")
@@ -150,7 +150,7 @@ class Bench:
         """Connections that are made meanwhile, and how all hosts defend themselves."""
         if way != PLAIN:
             self.configure(**FLOODED[way])
-        self.ab("-n", 200)
+        self.ab("-n", 2 * PARALLEL)
         before = {h: self.net[h].counters() for h in ("s", *self.net.replicas)}
         got = {}
         with self.flood(rate, got):
@@ -201,7 +201,7 @@ def main():
         sys.exit("bench-connections: run scripts/bench-connections.sh; this part runs in its "
                  "machine")
     rounds = int(os.environ.get("ROUNDS") or 5)
-    count = int(os.environ.get("CONNECTIONS") or 1000)
+    count = int(os.environ.get("CONNECTIONS") or 500)
     rates = [int(r) for r in (os.environ.get("RATES") or "1000 3000").split()]
     began = time.monotonic()
     plain, floods = [], []

@@ -22,7 +22,7 @@ from wlblab.wccp_crowd import T, Crowd, addresses, name
 
 OUT = pathlib.Path(os.environ.get("WLB_OUT", "/run/wlb/out"))
 CACHES, ROUTERS = 32, 32
-STEADY = 6 * T
+STEADY = 3 * T
 # us of a processor that a HERE_I_AM of a full group and its answer may cost.
 COST = 500
 # What a clock that skips idle time calls long.
