@@ -5,10 +5,10 @@ KVER    ?= $(shell uname -r)
 DESTDIR ?=
 PREFIX  ?= /usr/local
 
-.PHONY: help all deps kmod userspace demo demo-wccp bench bench-quick bench-flows bench-profile bench-race \
-	bench-time bench-scaling \
-	check check-debug check-matrix check-smp check-kcsan fuzz coverage lint install \
-	install-userspace uninstall deb clean
+.PHONY: help all deps kmod userspace demo demo-wccp bench bench-quick bench-flows bench-profile \
+	bench-race bench-time bench-scaling bench-connections bench-control check check-debug \
+	check-matrix check-smp check-kcsan fuzz coverage lint install install-userspace uninstall deb \
+	clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -53,6 +53,13 @@ bench-time: deps ## what a packet costs, in ns, on this machine's own processor
 
 bench-scaling: deps ## what a second processor adds, and what memory both would write
 	FAMILY=$(FAMILY) ROUNDS=$(ROUNDS) scripts/bench-scaling.sh
+
+bench-connections: deps ## connections per second with us and without, also in a flood of SYNs
+	scripts/bench-connections.sh
+
+# A part of it: make bench-control PARTS=routerd GROUPS_OF=16
+bench-control: deps ## what wlb-routerd with full groups, many flows and services cost
+	scripts/bench-control.sh
 
 check: deps ## all tests; ends with one line of counts
 	scripts/check.py

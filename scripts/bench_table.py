@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""usage: bench_table.py [bench|flows|time|scaling]...
+"""usage: bench_table.py [bench|flows|time|scaling|connections|control]...
 Writes tables of docs/benchmarks.md anew, each from its file in build/results; without a word that
 of bench."""
 
@@ -100,9 +100,64 @@ def scaling_lines(measured):
         yield from shared_lines(measured)
 
 
+def spread(figures, scale=1, form=".0f"):
+    """Median, and from the least to the most."""
+    p50, low, high = (format(scale * figures[key], form) for key in ("p50", "min", "max"))
+    return f"{p50} | {low} - {high}"
+
+
+def connection_lines(measured):
+    yield (f"Linux {measured['kernel']}, {measured['connections']} connections, "
+           f"{measured['parallel']} at a time; {measured['rows'][0]['rounds']} rounds. "
+           f"{measured['seconds']} s of the machine that it ran on.\n\n")
+    yield ("| way | connections a second, median | least - most | of plain forwarding's, % | "
+           "least - most |\n|---|---:|---:|---:|---:|\n")
+    for row in measured["rows"]:
+        yield (f"| {row['way']} | {spread(row['per_second'])} | "
+               f"{spread(row['of_plain'], 100, '.1f')} |\n")
+    yield ("\n| in a flood, way | SYNs a second | connections a second, median | least - most | "
+           "of plain forwarding's without, % | least - most | flows then | cookies of s, r1 |\n"
+           "|---|---:|---:|---:|---:|---:|---:|---:|\n")
+    for row in measured["flooded"]:
+        yield (f"| {row['way']} | {row['flood_per_second']:.0f} | {spread(row['per_second'])} | "
+               f"{spread(row['of_plain'], 100, '.1f')} | "
+               f"{'' if row['flows'] is None else format(row['flows'], '.0f')} | "
+               f"{row['cookies']['s']:.0f}, {row['cookies']['r1']:.0f} |\n")
+
+
+def control_lines(measured):
+    yield (f"Linux {measured['kernel']}. "
+           f"{measured['seconds']} s of the machine that it ran on.\n\n")
+    if measured.get("routerd"):
+        yield ("| groups | all usable after, s | processor until then, s | HERE_I_AM a second | "
+               "processor, % | us each | RSS, idle, MB | RSS, MB | `wccp show`, s |\n"
+               "|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n")
+    for row in measured.get("routerd", ()):
+        yield (f"| {row['groups']} | {row['usable_s']:.1f} | {row['usable_cpu_s']:.2f} | "
+               f"{row['heard_per_second']:.1f} | {100 * row['steady_cpu']:.2f} | "
+               f"{row['cpu_us_per_message']:.0f} | {row['idle_rss_kb'] / 1024:.1f} | "
+               f"{row['peak_rss_kb'] / 1024:.1f} | {row['show_s']:.2f} |\n")
+    head = ("seconds | user, s | system, s | largest RSS, MB | output, MB |\n"
+            "|---|---:|---:|---:|---:|---:|---:|\n")
+
+    def command(row):
+        return (f"{row['seconds']:.3f} | {row['user_s']:.3f} | {row['sys_s']:.3f} | "
+                f"{row['peak_rss_kb'] / 1024:.1f} | {row['bytes'] / 1e6:.1f} |\n")
+    if measured.get("flows"):
+        yield f"\n| command | flows | {head}"
+    for row in measured.get("flows", ()):
+        yield f"| `{row['command']}` | {row['flows']} | {command(row)}"
+    if measured.get("apply"):
+        yield f"\n| `wlbctl apply` and `service list` | services | {head}"
+    for row in measured.get("apply", ()):
+        yield f"| {row['what']} | {row['services']} | {command(row)}"
+
+
 # The words between which a table is, and its lines.
 TABLES = {"bench": ("figures", bench_lines), "flows": ("flows", flow_lines),
-          "time": ("time", time_lines), "scaling": ("scaling", scaling_lines)}
+          "time": ("time", time_lines), "scaling": ("scaling", scaling_lines),
+          "connections": ("connections", connection_lines),
+          "control": ("control plane", control_lines)}
 
 
 def main():

@@ -36,7 +36,7 @@ packages=(
 	conntrack curl ethtool haproxy iperf3 iproute2 iputils-ping nftables nginx-light openssl procps
 	squid tcpdump tshark python3-pytest python3-scapy
 	# benchmarks
-	ipvsadm jq
+	apache2-utils ipvsadm jq
 )
 
 say() { printf 'deps: %s\n' "$*"; }

@@ -154,6 +154,7 @@ RouterGroup::Refused RouterGroup::valid(Hello &hello, const Message &message,
     if (!hello.cache)
         caches_.insert_or_assign(identity, Cache{});
     auto &cache = caches_.at(identity);
+    const bool same_view = was_usable && cache.routers == hello.routers;
     cache.peer = hello.peer;
     cache.routers = std::move(hello.routers);
     cache.caches = std::move(hello.caches);
@@ -178,13 +179,13 @@ RouterGroup::Refused RouterGroup::valid(Hello &hello, const Message &message,
                out);
         refused = Refusal::group_full;
     } else {
-        join(cache, *choice.agreed, out);
+        join(cache, *choice.agreed, same_view, out);
     }
     answer(cache.peer, &cache, out);
     return refused;
 }
 
-void RouterGroup::join(Cache &cache, const Agreed &agreed, Output &out)
+void RouterGroup::join(Cache &cache, const Agreed &agreed, bool same_view, Output &out)
 {
     const bool was_usable = cache.usable();
     const bool was_restored = cache.restored;
@@ -202,7 +203,8 @@ void RouterGroup::join(Cache &cache, const Agreed &agreed, Output &out)
         out.events.push_back({EventKind::confirmed, address, {}});
 
     const bool was_settling = settling_;
-    const bool routers_changed = update_routers();
+    // Usually nothing has changed, and all members' views are much to look through each time.
+    const bool routers_changed = (!same_view || was_settling) && update_routers();
     if (was_settling && settled()) {
         update_routers();
         const bool same = restored_routers_.empty() || restored_routers_ == routers_;

@@ -142,7 +142,8 @@ private:
                        Hello &to);
     Refused not_valid(Hello &hello, Output &out);
     Refused valid(Hello &hello, const Message &message, const Addresses &addresses, Output &out);
-    void join(Cache &cache, const Agreed &agreed, Output &out);
+    // same_view: it was usable and lists the same routers as before.
+    void join(Cache &cache, const Agreed &agreed, bool same_view, Output &out);
     void let_go(Cache &cache, CacheStatus status, const std::string &why, Output &out);
     void read_identity(const Message &message, const Addresses &addresses, Cache &cache);
     // False if neither an answer was sent nor one is due by multicast.
