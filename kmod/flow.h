@@ -31,12 +31,14 @@ struct wlb_flow {
 };
 
 struct wlb_table {
+	/* what each packet reads is in a line of its own */
 	u32 mask;
 	u32 generation;		/* changes when flows are flushed */
-	atomic_t flows;
+	u64 flow_key[6];
+	struct hlist_head *heads;
+	atomic_t flows ____cacheline_aligned_in_smp;
 	atomic_t racing;
 	siphash_key_t key;		/* of quota */
-	u64 flow_key[6];
 	struct wlb_net *wn;
 	struct delayed_work gc;
 	u32 gc_bucket;		/* where the worker goes on */
@@ -46,7 +48,6 @@ struct wlb_table {
 	unsigned int n_dead;
 	atomic_t *quota;	/* half-open flows by hash of the client */
 	spinlock_t *locks;
-	struct hlist_head *heads;
 };
 
 /* Who and where: the key of a flow, from either direction's header. */

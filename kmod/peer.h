@@ -13,22 +13,23 @@
 #include "net.h"
 
 struct wlb_peer {
+	/* what packets read is in a line of its own */
 	struct hlist_node node;
-	struct rcu_head rcu;
 	union wlb_addr addr;
 	bool v6;
 	u8 ret;			/* enum wlb_return */
 	u8 via;			/* enum wlb_via, unless nat */
 	bool idle;		/* had no flows at the worker's last visit */
 	u16 id;			/* its place, never 0 */
-	refcount_t ref;		/* 1 of the table, 1 per flow */
 	u32 heard;		/* jiffies, low half; see live.h */
+	struct dst_cache dst;
+	struct rcu_head rcu;
+	refcount_t ref;		/* 1 of the table, 1 per flow */
 	/* the flow worker's own */
 	u32 asked;		/* jiffies of the latest question */
 	u32 asked_since;	/* heard, as it was then */
 	u8 unanswered;		/* questions since */
-	struct dst_cache dst;
-};
+} ____cacheline_aligned_in_smp;
 
 #define WLB_PEER_HEADS	256
 #define WLB_PEER_MAX	65536	/* a service with any replica bounds nobody */
