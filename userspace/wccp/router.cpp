@@ -30,6 +30,7 @@ RouterGroup::RouterGroup(GroupConfig config, std::uint64_t seed)
 void RouterGroup::restore(Time now, const Assignment &assignment)
 {
     now_ = now;
+    deadline_known_ = false;
     change_number_ = assignment.change_number ? assignment.change_number : change_number_;
     if (assignment.members.empty())
         return;
@@ -63,6 +64,7 @@ void RouterGroup::restore(Time now, const Assignment &assignment)
 void RouterGroup::advance(Time now)
 {
     now_ = std::max(now_, now);
+    deadline_known_ = false;
 }
 
 Output RouterGroup::receive(Time now, const Datagram &datagram)
@@ -264,6 +266,14 @@ bool RouterGroup::settled()
 
 std::optional<Time> RouterGroup::next_deadline() const
 {
+    if (!deadline_known_)
+        deadline_ = earliest();
+    deadline_known_ = true;
+    return deadline_;
+}
+
+std::optional<Time> RouterGroup::earliest() const
+{
     std::optional<Time> first;
     const auto consider = [&](Time time) { first = first ? std::min(*first, time) : time; };
     for (const auto &[address, cache] : caches_) {
@@ -281,7 +291,7 @@ Output RouterGroup::tick(Time now)
 {
     advance(now);
     Output out;
-    const auto due = next_deadline();
+    const auto due = earliest();
     if (due && now_ - *due > timers().transmit) {
         for (auto &[address, cache] : caches_)
             cache.peer.heard = std::min(now_, cache.peer.heard + (now_ - *due));
