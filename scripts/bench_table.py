@@ -170,7 +170,7 @@ def main():
         measured = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
         before, _, rest = text.partition(begin)
         _, _, after = rest.partition(end)
-        if not after:
+        if end not in rest:
             sys.exit(f"bench_table: {DOC.name} has no place for {mark}")
         text = before + begin + "".join(lines(measured)) + end + after
     DOC.write_text(text, encoding="utf-8")
