@@ -104,7 +104,7 @@ def routerd(net, groups, wrong):
     shown = json.loads(router.ctl.run("-j", "wccp", "show").stdout)["groups"]
     got.update(show_s=time.monotonic() - began, show_cpu_s=usage.cpu_s() - before)
     members = sum(c["usable"] for g in shown for c in g["caches"])
-    buckets = sum(c["share"] for g in shown for c in g["caches"])
+    buckets = sum(c.get("share", 0) for g in shown for c in g["caches"])
     if (members, buckets) != (total, groups * 256):
         wrong.append(f"routerd: shows {members} usable members and {buckets} buckets")
     log = router.log()

@@ -15,7 +15,7 @@ namespace wlb::daemon {
 namespace {
 
 constexpr int multicast_ttl = 15; // IOS takes no more
-constexpr int receive_room = 1 << 20;
+constexpr int receive_room = 4 << 20;
 
 Error failure(const std::string &what)
 {
@@ -106,7 +106,9 @@ Result<Socket> Socket::open(bool ipv6, const std::optional<Address> &address, st
                                  set(fd, IPPROTO_IP, IP_MULTICAST_ALL, 0);
     // A router's daemon and a cache's may live in one host, each with its own addresses.
     if (!good || !set(fd, SOL_SOCKET, SO_REUSEPORT, 1) ||
-        !set(fd, SOL_SOCKET, SO_RCVBUF, receive_room))
+        // more than net.core.rmem_max, which a first minute of many groups would fill
+        (!set(fd, SOL_SOCKET, SO_RCVBUFFORCE, receive_room) &&
+         !set(fd, SOL_SOCKET, SO_RCVBUF, receive_room)))
         return failure(name);
     const auto any =
         ipv6 ? Address::from_bytes(in6addr_any.s6_addr, 16) : Address::from_bytes("\0\0\0", 4);
