@@ -499,8 +499,8 @@ int wlb_assign_swap(struct wlb_net *wn, struct wlb_group_state *state, bool v6,
 		wlb_assign_free(assign);
 		return -ENOMEM;
 	}
-	wlb_router_publish(wn, router);
-	wlb_assign_free(old);
+	/* a daemon has many of these to set, and a grace period takes milliseconds */
+	wlb_router_replace(wn, router, old);
 	return 0;
 }
 

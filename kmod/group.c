@@ -434,6 +434,46 @@ void wlb_router_publish(struct wlb_net *wn, struct wlb_router *router)
 	wlb_router_free(router);
 }
 
+static void wlb_routers_begin_retiring(struct wlb_net *wn)
+{
+	wn->retiring = wn->retired;
+	wn->retired = NULL;
+	queue_rcu_work(system_wq, &wn->retire);
+}
+
+void wlb_router_replace(struct wlb_net *wn, struct wlb_router *router,
+			struct wlb_assign *old)
+{
+	router = rcu_replace_pointer(wn->router, router,
+				     lockdep_is_held(&wn->lock));
+	wn->router_generation++;
+	router->old = old;
+	router->next = wn->retired;
+	wn->retired = router;
+	/* those that come meanwhile are the next grace period's */
+	if (!wn->retiring)
+		wlb_routers_begin_retiring(wn);
+}
+
+void wlb_routers_retire(struct work_struct *work)
+{
+	struct wlb_net *wn = container_of(to_rcu_work(work), struct wlb_net,
+					  retire);
+	struct wlb_router *router, *next;
+
+	mutex_lock(&wn->lock);
+	for (router = wn->retiring; router; router = next) {
+		next = router->next;
+		wlb_assign_free(router->old);
+		wlb_router_free(router);
+		cond_resched();
+	}
+	wn->retiring = NULL;
+	if (wn->retired)
+		wlb_routers_begin_retiring(wn);
+	mutex_unlock(&wn->lock);
+}
+
 /* Routes that are remembered have the source that a group had. */
 static void wlb_groups_forget_routes(const struct wlb_groups *groups)
 {
@@ -502,6 +542,8 @@ unlock:
 
 void wlb_router_free_all(struct wlb_net *wn)
 {
+	while (wn->retiring)
+		flush_rcu_work(&wn->retire);
 	wlb_router_free(rcu_dereference_protected(wn->router, true));
 	wlb_group_states_free(wn->groups, NULL);
 	wlb_groups_free(wn->groups);

@@ -158,6 +158,9 @@ struct wlb_router_family {
 struct wlb_router {
 	const struct wlb_groups *groups;
 	struct wlb_router_family by_family[2];	/* IPv4, IPv6 */
+	/* once it is retired, under the lock */
+	struct wlb_assign *old;			/* went with it, or NULL */
+	struct wlb_router *next;
 };
 
 static inline void wlb_group_count(struct wlb_net *wn,
@@ -182,10 +185,15 @@ static inline u64 wlb_groups_interface(const struct wlb_groups *groups,
 
 /*
  * group.c: what packets see of @groups and their assignments; NULL without memory.
- * Publishing swaps it in, waits, and frees what was there.
+ * Publishing swaps it in, waits, and frees what was there. Replacing does not wait:
+ * packets may see the router that was there, which is not NULL, and its assignment
+ * @old until wlb_routers_retire() frees both.
  */
 struct wlb_router *wlb_router_build(const struct wlb_groups *groups);
 void wlb_router_publish(struct wlb_net *wn, struct wlb_router *router);
+void wlb_router_replace(struct wlb_net *wn, struct wlb_router *router,
+			struct wlb_assign *old);
+void wlb_routers_retire(struct work_struct *work);
 int wlb_group_set(struct sk_buff *skb, struct genl_info *info);
 int wlb_group_get(struct sk_buff *msg, struct netlink_callback *cb);
 int wlb_group_get_start(struct netlink_callback *cb);

@@ -34,6 +34,7 @@ static int __net_init wlb_net_init(struct net *net)
 	wn->net = net;
 	mutex_init(&wn->lock);
 	INIT_DELAYED_WORK(&wn->lease, wlb_lease_over);
+	INIT_RCU_WORK(&wn->retire, wlb_routers_retire);
 	wn->stats = alloc_percpu(struct wlb_stats);
 	return wn->stats ? 0 : -ENOMEM;
 }

@@ -78,6 +78,9 @@ struct wlb_net {
 	struct delayed_work lease;	/* of the cache router; the rest under lock */
 	unsigned long lease_end;	/* jiffies */
 	bool lease_ended;		/* since the groups were set */
+	struct rcu_work retire;		/* of the cache router */
+	struct wlb_router *retiring;	/* for whose grace period it waits, */
+	struct wlb_router *retired;	/* and later ones, under lock */
 	u32 hooked;			/* WLB_ROLE_* whose hooks are registered */
 	struct nf_hook_ops ops[6][WLB_HOOKS_PER_ROLE];
 	bool rewrites;			/* some rule has, since the namespace began */

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from wlblab import kernel, wccp, web
+from wlblab import kernel, wccp, wccp_crowd, web
 from wlblab.host import wait_until
 
 T = 0.5                 # the shortest interval
@@ -211,6 +211,32 @@ def test_hangs(router, farm):
     wait_until("traffic goes to a cache", lambda: farm.who_now(4) in ("k1", "k2"), 10)
     assert served(farm, 4) == {"k1", "k2"}
     assert "let go" in router.log()
+
+
+def test_sleeps(router, farm):
+    """A daemon that was kept from running for longer than caches may be silent has not heard what
+    they said meanwhile: it takes none for dead before it has."""
+    addresses = wccp_crowd.addresses("10.2.0.101", 32)
+    k1 = farm["k1"]
+    for address in addresses:
+        k1.run("ip", "address", "add", f"{address}/24", "dev", "wan0")
+    router.start(*({**GROUP, "service": wccp_crowd.name(g), "source": [farm.router["k1"][4]]}
+                   for g in range(8)))
+    crowd = wccp_crowd.Crowd(k1, addresses, farm.router["k1"][4],
+                             wccp_crowd.addresses("10.2.1.2", 3), 8)
+    try:
+        crowd.run(60, lambda: crowd.usable() == 8 * 32)
+        assert crowd.usable() == 8 * 32
+        router.child.send_signal(signal.SIGSTOP)
+        crowd.run(3.5 * wccp_crowd.T)
+        router.child.send_signal(signal.SIGCONT)
+        crowd.run(1.5 * wccp_crowd.T)
+        assert crowd.usable() == 8 * 32
+        assert "lost" not in router.log() and "removal query" not in router.log()
+    finally:
+        crowd.close()
+        for address in addresses:
+            k1.run("ip", "address", "del", f"{address}/24", "dev", "wan0")
 
 
 def test_module_anew(router, farm):

@@ -119,7 +119,7 @@ Result<Socket> Socket::open(bool ipv6, const std::optional<Address> &address, st
     return Socket(std::move(file), ipv6);
 }
 
-void Socket::receive(unsigned most, const std::function<void(const wccp::Datagram &)> &take)
+bool Socket::receive(unsigned most, const std::function<void(const wccp::Datagram &)> &take)
 {
     for (; most > 0; --most) {
         sockaddr_storage from{};
@@ -136,7 +136,7 @@ void Socket::receive(unsigned most, const std::function<void(const wccp::Datagra
         if (size < 0 && errno == EINTR)
             continue;
         if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-            return;
+            return false;
         wccp::Datagram datagram;
         // An ICMP error about what was sent comes as an error too: the next may be better.
         if (size < 0 || !from_sockaddr(from, datagram.from, datagram.from_port) ||
@@ -145,6 +145,7 @@ void Socket::receive(unsigned most, const std::function<void(const wccp::Datagra
         datagram.octets = wccp::View(buffer_.data(), static_cast<std::size_t>(size));
         take(datagram);
     }
+    return true;
 }
 
 Status Socket::send(const wccp::Outgoing &datagram, const std::string &interface)

@@ -18,8 +18,10 @@ namespace asio = boost::asio;
 
 namespace {
 
-// Datagrams between two looks at the clock: a flood must not keep timers from running.
+// Datagrams between two looks at the clock.
 constexpr unsigned batch = 64;
+// A flood must not keep timers from running: deadlines wait so long for what has arrived.
+constexpr auto most_behind = std::chrono::seconds(2);
 constexpr auto retry_after = std::chrono::seconds(1);
 
 spdlog::level::level_enum level_of(wccp::EventKind kind)
@@ -228,15 +230,29 @@ void Daemon::leave(const GroupId &id, Group &group)
 
 void Daemon::listen(bool ipv6)
 {
-    readable_[ipv6]->async_wait(
-        asio::posix::stream_descriptor::wait_read, [this, ipv6](auto error) {
-            if (error == asio::error::operation_aborted)
-                return;
-            sockets_[ipv6]->receive(batch,
-                                    [&](const wccp::Datagram &datagram) { take(ipv6, datagram); });
-            tick();
-            listen(ipv6);
-        });
+    readable_[ipv6]->async_wait(asio::posix::stream_descriptor::wait_read,
+                                [this, ipv6](auto error) {
+                                    if (error == asio::error::operation_aborted)
+                                        return;
+                                    hear();
+                                    listen(ipv6);
+                                });
+}
+
+// Before the clock decides that somebody is silent: a daemon that was kept from running has not
+// heard yet what has waited for it meanwhile.
+void Daemon::hear()
+{
+    bool more = false;
+    for (const bool ipv6 : {false, true})
+        more |= sockets_[ipv6] &&
+                sockets_[ipv6]->receive(batch, [&](const auto &datagram) { take(ipv6, datagram); });
+    if (more && !behind_since_)
+        behind_since_ = now();
+    if (more && now() - *behind_since_ < most_behind)
+        return;
+    behind_since_.reset();
+    tick();
 }
 
 void Daemon::take(bool ipv6, const wccp::Datagram &datagram)
@@ -362,7 +378,7 @@ void Daemon::wait()
 {
     daemon::wake(
         timer_, groups_, [](const auto &entry) { return entry.second.protocol.next_deadline(); },
-        [this] { tick(); });
+        [this] { hear(); });
 }
 
 void Daemon::tick()

@@ -51,6 +51,7 @@ private:
     void leave(const GroupId &id, Group &group);
 
     void listen(bool ipv6);
+    void hear();
     void take(bool ipv6, const wccp::Datagram &datagram);
     void deliver(const GroupId &id, Group &group, const wccp::Output &output);
     static void note_sent(const GroupId &id, const Status &status);
@@ -77,7 +78,8 @@ private:
     std::map<GroupId, Group> groups_;
     std::optional<daemon::Socket> sockets_[2]; // IPv4, IPv6
     std::optional<boost::asio::posix::stream_descriptor> readable_[2];
-    std::uint64_t unwanted_ = 0; // datagrams for no service of ours
+    std::uint64_t unwanted_ = 0;             // datagrams for no service of ours
+    std::optional<wccp::Time> behind_since_; // deadlines wait for what has arrived
     boost::asio::steady_timer timer_;
     boost::asio::steady_timer retry_;
     boost::asio::steady_timer lease_;
