@@ -216,26 +216,29 @@ def test_hangs(router, farm):
 def test_sleeps(router, farm):
     """A daemon that was kept from running for longer than caches may be silent has not heard what
     they said meanwhile: it takes none for dead before it has."""
-    addresses = wccp_crowd.addresses("10.2.0.101", 32)
+    interval, groups, caches = 2, 4, wccp_crowd.addresses("10.2.0.101", 32)
     k1 = farm["k1"]
-    for address in addresses:
+    for address in caches:
         k1.run("ip", "address", "add", f"{address}/24", "dev", "wan0")
     router.start(*({**GROUP, "service": wccp_crowd.name(g), "source": [farm.router["k1"][4]]}
-                   for g in range(8)))
-    crowd = wccp_crowd.Crowd(k1, addresses, farm.router["k1"][4],
-                             wccp_crowd.addresses("10.2.1.2", 3), 8)
+                   for g in range(groups)))
+    crowd = wccp_crowd.Crowd(k1, caches, farm.router["k1"][4],
+                             wccp_crowd.addresses("10.2.1.2", 3), groups, interval)
+
+    def all_usable():
+        return crowd.usable() == groups * len(caches)
     try:
-        crowd.run(60, lambda: crowd.usable() == 8 * 32)
-        assert crowd.usable() == 8 * 32
+        crowd.run(30, all_usable)
+        assert all_usable()
         router.child.send_signal(signal.SIGSTOP)
-        crowd.run(3.5 * wccp_crowd.T)
+        crowd.run(3.5 * interval)
         router.child.send_signal(signal.SIGCONT)
-        crowd.run(1.5 * wccp_crowd.T)
-        assert crowd.usable() == 8 * 32
+        crowd.run(1.5 * interval)
+        assert all_usable()
         assert "lost" not in router.log() and "removal query" not in router.log()
     finally:
         crowd.close()
-        for address in addresses:
+        for address in caches:
             k1.run("ip", "address", "del", f"{address}/24", "dev", "wan0")
 
 

@@ -133,18 +133,6 @@ int setup(Context &context, const Command &command, const Args &args)
     return run_steps(context, *steps, options.has("dry-run"));
 }
 
-const char *name_of(Finding::Grade grade)
-{
-    switch (grade) {
-    case Finding::warning:
-        return "warning";
-    case Finding::fault:
-        return "fault";
-    default:
-        return "good";
-    }
-}
-
 int doctor(Context &context, const Command &command, const Args &args)
 {
     Options options(context, command);
@@ -157,24 +145,7 @@ int doctor(Context &context, const Command &command, const Args &args)
         return status;
     const Patient patient{context.run_program, &read_file,
                           context.ask(cached_name, "", {{"command", "show"}})};
-    const auto findings = examine(*host, patient);
-    auto array = Json::array();
-    bool ill = false;
-    for (const auto &finding : findings) {
-        ill = ill || finding.grade == Finding::fault;
-        array.push_back({{"grade", name_of(finding.grade)},
-                         {"finding", finding.what},
-                         {"consequence", finding.consequence},
-                         {"mend", finding.mend}});
-        if (context.json)
-            continue;
-        context.out << name_of(finding.grade) << ": " << finding.what << "\n";
-        if (finding.grade != Finding::good)
-            context.out << "    " << finding.consequence << "\n    " << finding.mend << "\n";
-    }
-    if (context.json)
-        context.write({{"findings", array}});
-    return ill ? refused : done;
+    return show_findings(context, examine(*host, patient));
 }
 
 } // namespace

@@ -12,19 +12,6 @@ namespace {
 
 constexpr const char *mend_setup = "wlbctl cache setup";
 
-Json parse(const Result<std::string> &text)
-{
-    return text ? Json::parse(*text, nullptr, false) : Json();
-}
-
-std::string word(const Json &object, const char *key)
-{
-    const auto found = object.find(key);
-    if (found == object.end())
-        return "";
-    return found->is_string() ? found->get<std::string>() : found->dump();
-}
-
 class Examination {
 public:
     Examination(const CacheHost &host, const Patient &patient) : host_(host), patient_(patient) {}
@@ -114,7 +101,7 @@ private:
     {
         const auto table = std::to_string(delivery_route_table);
         const std::string name = std::string("IP") + (family[1] == '4' ? "v4" : "v6");
-        const auto rules = parse(patient_.run({"ip", "-j", family, "rule", "show"}));
+        const auto rules = parse_output(patient_.run({"ip", "-j", family, "rule", "show"}));
         const auto is_ours = [&](const Json &rule) {
             const auto mark = word(rule, "fwmark");
             return word(rule, "table") == table && !mark.empty() &&
@@ -124,7 +111,7 @@ private:
             say(Finding::fault, name + ": no routing rule for mark " + std::to_string(host_.mark),
                 "packets to addresses of others are forwarded instead of taken in", mend_setup);
         const auto routes =
-            parse(patient_.run({"ip", "-j", family, "route", "show", "table", table}));
+            parse_output(patient_.run({"ip", "-j", family, "route", "show", "table", table}));
         const auto is_local = [](const Json &route) {
             return word(route, "type") == "local" && word(route, "dst") == "default";
         };
@@ -133,7 +120,8 @@ private:
                 "packets to addresses of others are not taken in", mend_setup);
         else
             say(Finding::good, name + ": routing table " + table + " takes everything in");
-        if (family[1] == '4' && read_number("/proc/sys/net/ipv4/conf/all/src_valid_mark") != 0)
+        if (family[1] == '4' &&
+            read_number(patient_, "/proc/sys/net/ipv4/conf/all/src_valid_mark") != 0)
             say(Finding::warning, "net.ipv4.conf.all.src_valid_mark is set",
                 "the reverse path filter looks into the table that takes everything in, and drops",
                 "sysctl -w net.ipv4.conf.all.src_valid_mark=0");
@@ -169,12 +157,6 @@ private:
                 "sysctl -w net.ipv4.conf." + interface + ".rp_filter=2");
     }
 
-    [[nodiscard]] long read_number(const std::string &path) const
-    {
-        const auto text = patient_.read(path);
-        return text ? std::strtol(text->c_str(), nullptr, 10) : 0;
-    }
-
     const CacheHost &host_;
     const Patient &patient_;
     std::vector<Finding> findings_;
@@ -190,8 +172,7 @@ std::vector<Finding> examine(const CacheHost &host, const Patient &patient)
 std::vector<std::string> strict_interfaces(const CacheHost &host, const Patient &patient)
 {
     const auto value = [&](const std::string &interface) {
-        const auto text = patient.read("/proc/sys/net/ipv4/conf/" + interface + "/rp_filter");
-        return text ? std::strtol(text->c_str(), nullptr, 10) : 0;
+        return read_number(patient, "/proc/sys/net/ipv4/conf/" + interface + "/rp_filter");
     };
     // The kernel takes the greater of both: 2 is loose.
     const auto all = value("all");
@@ -200,7 +181,8 @@ std::vector<std::string> strict_interfaces(const CacheHost &host, const Patient 
         for (const auto &router : group.routers) {
             if (router.is_ipv6())
                 continue;
-            const auto routes = parse(patient.run({"ip", "-j", "route", "get", router.text()}));
+            const auto routes =
+                parse_output(patient.run({"ip", "-j", "route", "get", router.text()}));
             if (!routes.is_array() || routes.empty())
                 continue;
             const auto interface = word(routes.front(), "dev");

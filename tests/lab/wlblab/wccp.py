@@ -44,6 +44,12 @@ def message(kind, *components, minor=0, password=None):
     return data[:16] + digest + data[32:]
 
 
+def timers(interval):
+    """Capabilities: HERE_I_AM come in this interval, s, which time-outs have no factor for."""
+    return (struct.pack("!HHHH", 4, 4, 0, int(interval * 1000)) +
+            struct.pack("!HHBBBB", 5, 4, 0, 1, 0, 1))
+
+
 def components(data):
     """{type: body} of a message; the first of a type counts."""
     found, at = {}, 8
@@ -134,8 +140,7 @@ class Cache:
         agreed = b"".join(struct.pack("!HHI", kind, 4, value) for kind, value in
                           ((1, self.forwarding), (2, HASH), (3, self.returning)))
         if self.interval != 10:
-            agreed += struct.pack("!HHHH", 4, 4, 0, int(self.interval * 1000))
-            agreed += struct.pack("!HHBBBB", 5, 4, 0, 1, 0, 1)
+            agreed += timers(self.interval)
         parts = [self.service, component(3, identity), component(5, view), component(8, agreed)]
         if self.shutdown:
             parts.append(component(15, struct.pack("!HH", 1, 4) + words[0]))

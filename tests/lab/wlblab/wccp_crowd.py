@@ -39,9 +39,11 @@ class _Member:
 
 class Crowd:
     """addresses: of the caches, all of them the host's. router: whom they speak to; others:
-    routers that they say they hear too."""
+    routers that they say they hear too. interval: s, in the words of variable timers unless it
+    is T."""
 
-    def __init__(self, host, addresses, router, others, groups):
+    def __init__(self, host, addresses, router, others, groups, interval=T):
+        self.interval = interval
         self.addresses, self.router, self.groups = list(addresses), router, groups
         self._words = [socket.inet_aton(a) for a in self.addresses]
         self._others = [(socket.inet_aton(a), 1) for a in others]
@@ -64,7 +66,7 @@ class Crowd:
         self.said = self.heard = self.dealt = 0
         # each group's first words, all of them spread over one interval
         began, total = time.monotonic(), groups * len(self.addresses)
-        self._due = [(began + T * n / total, n % groups, n // groups) for n in range(total)]
+        self._due = [(began + interval * n / total, n % groups, n // groups) for n in range(total)]
         heapq.heapify(self._due)
 
     def close(self):
@@ -94,8 +96,10 @@ class Crowd:
         view = struct.pack("!I", 1) + routers + struct.pack("!I", len(caches)) + b"".join(caches)
         agreed = b"".join(struct.pack("!HHI", kind, 4, value) for kind, value in (
             (1, wccp.GRE), (2, wccp.HASH), (3, wccp.GRE)))
+        if self.interval != T:
+            agreed += wccp.timers(self.interval)
         data = wccp.message(wccp.HERE_I_AM, *before, wccp.component(5, view),
-                            wccp.component(8, agreed))
+                            wccp.component(8, agreed), minor=int(self.interval != T))
         return bytearray(data), len(wccp.message(0, *before)) + 4 + 4 + at
 
     def _say(self, cache, group):
@@ -121,7 +125,8 @@ class Crowd:
         count = len(self._words)
         body += struct.pack("!I", count) + b"".join(self._words)
         body += bytes(i % count for i in range(256))
-        data = wccp.message(wccp.REDIRECT_ASSIGN, service(group), wccp.component(6, body))
+        data = wccp.message(wccp.REDIRECT_ASSIGN, service(group), wccp.component(6, body),
+                            minor=int(self.interval != T))
         self._sockets[0].sendto(data, (self.router, wccp.PORT))
         self.dealt += 1
 
@@ -144,9 +149,9 @@ class Crowd:
         if cache == 0:
             now = time.monotonic()
             if change != self._change[group]:
-                self._deal_at[group] = now + 1.5 * T
+                self._deal_at[group] = now + 1.5 * self.interval
             elif self._deal_at[group] is None and number != self._key[group]:
-                self._deal_at[group] = now + T
+                self._deal_at[group] = now + self.interval
             self._change[group] = change
 
     def usable(self):
@@ -167,7 +172,7 @@ class Crowd:
             while self._due[0][0] <= now:
                 due, group, cache = self._due[0]
                 self._say(cache, group)
-                heapq.heapreplace(self._due, (due + T, group, cache))
+                heapq.heapreplace(self._due, (due + self.interval, group, cache))
             if now >= look:
                 look = now + every
                 if until():

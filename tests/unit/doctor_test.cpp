@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "wlbctl/doctor.h"
+
+#include <catch2/catch.hpp>
+
+#include "sample.h"
+
+using namespace wlb;
+using test::address;
+
+namespace {
+
+bool has(const std::string &text, const std::string &part)
+{
+    return text.find(part) != std::string::npos;
+}
+
+using Texts = std::map<std::string, std::string>;
+
+// Programs and files of a host where all is as it should be.
+const Texts good_programs{
+    {"ip -j link show dev lan0", R"([{"ifname":"lan0","flags":["BROADCAST","UP"]}])"},
+    {"ip -j -6 route show default", "[]"},
+    {"ip -j route get 203.0.113.10", R"([{"type":"local","dst":"203.0.113.10","dev":"lo"}])"},
+    {"ip -j route get 198.51.100.18", R"([{"type":"local","dst":"198.51.100.18","dev":"lo"}])"},
+    {"ip -j route get 198.51.100.2", R"([{"dst":"198.51.100.2","dev":"wan0"}])"},
+    {"ss -HltnO sport = 80", "LISTEN 0 128 *:80 *:*"},
+    {"nft -j list flowtables", R"({"nftables":[{"metainfo":{}}]})"},
+    {"nft -j list ruleset", R"({"nftables":[{"metainfo":{}}]})"}};
+const Texts good_files{{"/proc/sys/net/ipv4/ip_forward", "1\n"},
+                       {"/proc/sys/net/netfilter/nf_conntrack_max", "100\n"},
+                       {"/proc/sys/net/netfilter/nf_conntrack_count", "50\n"}};
+
+cli::Roles roles()
+{
+    cli::Roles roles;
+    roles.running.roles = WLB_ROLE_ALL;
+    auto &config = roles.running.config;
+    config.client_gateway.inside = {"lan0"};
+    config.client_gateway.max_flows = 1000;
+    Service service;
+    service.name = "web";
+    service.ports = {80};
+    service.any_replica = true;
+    config.client_gateway.services = {service};
+    Origin origin;
+    origin.name = "www";
+    origin.servers = {address("203.0.113.10")};
+    origin.ports = {80};
+    origin.replicas = {{address("198.51.100.2")}};
+    config.origins = {origin};
+    Served served;
+    served.name = "www";
+    served.servers = origin.servers;
+    served.ports = {80};
+    served.local = address("198.51.100.18");
+    served.return_mode = Return::spoof;
+    config.served = {served};
+    RunningGroup group;
+    group.group.name = "web-cache";
+    group.group.in = {"lan0"};
+    group.group.hook = GroupHook::forward;
+    roles.groups.groups = {group};
+    RunningAssignment assignment;
+    assignment.assignment.group = "web-cache";
+    roles.assignments = {assignment};
+    return roles;
+}
+
+// What is not good.
+std::vector<cli::Finding> ill(const cli::Roles &roles, const Texts &programs = good_programs,
+                              const Texts &files = good_files)
+{
+    const auto look = [](const Texts &texts, const std::string &key) -> Result<std::string> {
+        const auto found = texts.find(key);
+        return found == texts.end() ? Result<std::string>(Error{"no"}) : found->second;
+    };
+    const cli::Patient patient{
+        [&](const cli::Words &words) { return look(programs, join(words, " ")); },
+        [&](const std::string &path) { return look(files, path); }};
+    auto findings = cli::examine_roles(roles, patient);
+    std::erase_if(findings, [](const auto &one) { return one.grade == cli::Finding::good; });
+    return findings;
+}
+
+void check_one(const std::vector<cli::Finding> &findings, cli::Finding::Grade grade,
+               const std::string &what)
+{
+    INFO(what);
+    REQUIRE(findings.size() == 1);
+    CHECK(findings[0].grade == grade);
+    CHECK(has(findings[0].what, what));
+    CHECK_FALSE(findings[0].consequence.empty());
+    CHECK_FALSE(findings[0].mend.empty());
+}
+
+} // namespace
+
+TEST_CASE("doctor: a healthy host has no finding", "[cli][doctor]")
+{
+    CHECK(ill(roles()).empty());
+    check_one(ill({}), cli::Finding::warning, "no role of wlb is on");
+}
+
+TEST_CASE("doctor: each fault is one finding", "[cli][doctor]")
+{
+    for (const auto &[program, output, what] :
+         {std::tuple{"ip -j link show dev lan0", R"([{"ifname":"lan0","flags":["BROADCAST"]}])",
+                     "lan0 (inside of [client-gateway]) is down"},
+          {"ip -j link show dev lan0", "", "lan0 (inside of [client-gateway]) is not there"},
+          {"ip -j route get 203.0.113.10", R"([{"dst":"203.0.113.10","dev":"wan0"}])",
+           "203.0.113.10 is no address of this host"},
+          {"ip -j route get 198.51.100.18", R"([{"dst":"198.51.100.18","dev":"wan0"}])",
+           "198.51.100.18 is no address of this host"},
+          {"ip -j route get 198.51.100.2", R"([{"type":"unreachable"}])",
+           "no route to 198.51.100.2, replica of origin www"},
+          {"ip -j route get 198.51.100.2", "RTNETLINK answers: Network is unreachable",
+           "no route to 198.51.100.2"},
+          {"ss -HltnO sport = 80", "", "nobody listens at TCP port 80"}}) {
+        auto programs = good_programs;
+        programs[program] = output;
+        auto findings = ill(roles(), programs);
+        // the group has the interface too
+        std::erase_if(findings, [](const auto &one) { return has(one.what, "(group "); });
+        check_one(findings, cli::Finding::fault, what);
+    }
+    auto files = good_files;
+    files["/proc/sys/net/ipv4/ip_forward"] = "0\n";
+    const auto findings = ill(roles(), good_programs, files);
+    check_one(findings, cli::Finding::fault, "net.ipv4.ip_forward is off");
+    CHECK(findings[0].mend == "sysctl -w net.ipv4.ip_forward=1");
+    auto programs = good_programs;
+    programs["ip -j -6 route show default"] = R"([{"dst":"default"}])";
+    check_one(ill(roles(), programs), cli::Finding::fault, "net.ipv6.conf.all.forwarding is off");
+}
+
+TEST_CASE("doctor: what may become a fault is a warning", "[cli][doctor]")
+{
+    auto full = roles();
+    full.stats.flows = 950;
+    check_one(ill(full), cli::Finding::warning, "950 of 1000 flows");
+    auto files = good_files;
+    files["/proc/sys/net/netfilter/nf_conntrack_count"] = "95\n";
+    check_one(ill(roles(), good_programs, files), cli::Finding::warning, "95 of 100 connections");
+    auto idle = roles();
+    idle.assignments.clear();
+    check_one(ill(idle), cli::Finding::warning, "group web-cache: no cache has any");
+    auto refused = roles();
+    refused.stats.counters = {{"syn_table_full", 3, ""}, {"syn_tagged", 5, ""}};
+    check_one(ill(refused), cli::Finding::warning, "syn_table_full 3");
+}
+
+TEST_CASE("doctor: rules that flows of ours pass by", "[cli][doctor]")
+{
+    auto programs = good_programs;
+    programs["nft -j list flowtables"] = R"({"nftables":[{"flowtable":{"name":"f"}}]})";
+    check_one(ill(roles(), programs), cli::Finding::warning, "flowtable f");
+    programs = good_programs;
+    auto &rules = programs["nft -j list ruleset"];
+    const std::string chain =
+        R"({"nftables":[{"chain":{"family":"inet","table":"t","name":"c","hook":"forward"}},)"
+        R"({"rule":{"family":"inet","table":"t","chain":"c","expr":[)";
+    rules = chain + R"({"drop":null}]}}]})";
+    CHECK(ill(roles(), programs).empty());
+    auto before = roles();
+    before.groups.groups[0].group.hook = GroupHook::prerouting;
+    check_one(ill(before, programs), cli::Finding::warning, "what group web-cache redirects");
+    rules = chain + R"({"limit":{"rate":9}}]}}]})";
+    check_one(ill(roles(), programs), cli::Finding::warning, "flow of service web");
+    auto slow = roles();
+    slow.running.config.client_gateway.services[0].fastpath = FastPath::off;
+    CHECK(ill(slow, programs).empty());
+}
+
+TEST_CASE("doctor: the file and its daemons", "[cli][doctor]")
+{
+    auto other = roles();
+    other.file = other.running.config;
+    CHECK(ill(other).empty());
+    other.daemons = {{"wlb-routerd", false}, {"wlb-gatewayd", true}};
+    check_one(ill(other), cli::Finding::fault, "wlb-routerd, which does not run");
+    other.daemons.clear();
+    other.file->client_gateway.max_flows = 7;
+    check_one(ill(other), cli::Finding::warning, "not what the file says");
+}
