@@ -25,6 +25,8 @@ void RaceTally::take(const std::vector<RaceRecord> &races, std::uint64_t until_n
             return;
         missed_ += last_ == 0 ? 0 : race.id - last_ - 1;
         last_ = race.id;
+        if (race.time_ns < from_ns_)
+            continue;
         for (const auto &answer : race.answers) {
             auto &sum = of(race, answer);
             sum.wins += answer.won ? 1 : 0;
