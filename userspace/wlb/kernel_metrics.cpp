@@ -107,6 +107,7 @@ void measure(const std::vector<RaceRecord> &races, Metrics &metrics)
 void measure(const std::vector<Learned> &learned, Metrics &metrics)
 {
     std::vector<const Learned *> busiest;
+    busiest.reserve(learned.size());
     for (const auto &one : learned)
         busiest.push_back(&one);
     std::stable_sort(busiest.begin(), busiest.end(),

@@ -18,7 +18,7 @@ void measure(const std::vector<Learned> &learned, Metrics &metrics);
 void measure(const std::vector<ReplicaInForce> &replicas, Metrics &metrics);
 void measure(const RunningGroups &groups, Metrics &metrics);
 void measure(const std::vector<RunningAssignment> &assignments, Metrics &metrics);
-void measure(const RunningDoors &doors, Metrics &metrics);
+void measure(const RunningDoors &running, Metrics &metrics);
 void measure(const std::vector<RunningProcessRule> &rules, Metrics &metrics);
 
 } // namespace wlb
