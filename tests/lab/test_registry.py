@@ -450,11 +450,12 @@ def test_http(play):
         wait_until("all races are counted", lambda: of_client.metrics().get(
             f"wlb_race_wins_total{pair}") == 20, 30)
         metrics = of_client.metrics()
-        assert metrics[f"wlb_latest_race_wins{pair}"] == 20
+        assert metrics[f"wlb_latest_race_wins{pair}"] >= 20     # earlier scenarios' too
         assert metrics[f"wlb_race_answer_seconds_count{pair}"] == 20
-        assert metrics['wlb_races_total{outcome="won_replica"}'] == 20
-        (races,) = of_client.status()["kernel"]["races"]
-        assert races["answerers"][0]["address"] == r1
+        assert metrics['wlb_races_total{outcome="won_replica"}'] >= 20
+        origins = {(o["server"], o["server_port"]): o["answerers"]
+                   for o in of_client.status()["kernel"]["races"]}
+        assert {r1, r2, server} <= {a["address"] for a in origins[server, 80]}
         # What it learns for direct races; the replicas take no clones of its own.
         play.net.wlb("cg").apply(
             wlb.table("client-gateway", inside=["lan0"]) +

@@ -78,13 +78,13 @@ def test_races(browser):
     """Who wins, and how late each one answers, as bars."""
     server = Replay(newest("client-gateway"))
     with browser.open(server.url) as page:
-        (race,) = server.status["kernel"]["races"]
+        answerers = [a for race in server.status["kernel"]["races"] for a in race["answerers"]]
         bars = page.eval("document.querySelectorAll('svg.bars').length")
-        assert bars == len(race["answerers"]) > 1
+        assert bars == len(answerers) > 1
         filled = page.eval("[...document.querySelectorAll('svg.bars rect')].filter(r => "
                            "r.getAttribute('height') > 0).length")
-        assert filled == sum(len(a["histogram"]) for a in race["answerers"])
-        assert page.text().count("won ") >= len(race["answerers"])
+        assert filled == sum(len(a["histogram"]) for a in answerers)
+        assert page.text().count("won ") >= len(answerers)
         assert page.eval("document.querySelectorAll('svg.spark').length") > 0
 
 
