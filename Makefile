@@ -98,11 +98,12 @@ MODULE   := /lib/modules/$(KVER)/extra/wlb.ko
 COMPLETION  := $(PREFIX)/share/bash-completion/completions/wlbctl
 HEADER      := $(PREFIX)/include/linux/wlb.h
 DISSECTOR   := $(PREFIX)/share/wlb/wlb.lua
+DASHBOARD   := $(PREFIX)/share/wlb/grafana.json
 EXAMPLE_DIR := $(PREFIX)/share/doc/wlb/examples
 man_path = $(PREFIX)/share/man/man$(patsubst .%,%,$(suffix $(1)))/$(notdir $(1))
 INSTALLED := $(MODULE) $(SBIN:%=$(PREFIX)/sbin/%) $(foreach page,$(MAN),$(call man_path,$(page))) \
 	$(UNITS:%=$(UNITDIR)/%) $(addprefix $(EXAMPLE_DIR)/,$(notdir $(EXAMPLES))) $(COMPLETION) $(HEADER) \
-	$(DISSECTOR)
+	$(DISSECTOR) $(DASHBOARD)
 
 install: all install-userspace ## install module, wlbctl, daemons, units, man pages, examples
 	install -D -m 644 build/kmod/$(KVER)/wlb.ko $(DESTDIR)$(MODULE)
@@ -122,6 +123,7 @@ install-userspace: userspace
 	install -D -m 644 packaging/completion/wlbctl $(DESTDIR)$(COMPLETION)
 	install -D -m 644 include/uapi/linux/wlb.h $(DESTDIR)$(HEADER)
 	install -D -m 644 packaging/wireshark/wlb.lua $(DESTDIR)$(DISSECTOR)
+	install -D -m 644 packaging/grafana/wlb.json $(DESTDIR)$(DASHBOARD)
 	install -d -m 750 $(DESTDIR)/etc/wlb
 
 uninstall: ## take away what install has put there, but no configuration

@@ -14,7 +14,8 @@ packages=(
 	systemd systemd-sysv dbus kmod dkms libelf1 pahole # a host with DKMS
 	# what wlb depends on and recommends: no package comes from elsewhere during the test
 	init-system-helpers iproute2 nftables procps libboost-program-options1.74.0 libcap2
-	libnl-3-200 libnl-genl-3-200 libnl-nf-3-200 libspdlog1.10 libssl3 libtomlplusplus3
+	libnl-3-200 libnl-genl-3-200 libnl-nf-3-200 libprometheus-cpp-core1.0 libspdlog1.10
+	libssl3 libtomlplusplus3
 	ccache curl nginx-light python3-pytest # the test's own
 )
 # With what they depend on. The rest of a kernel would only make depmod slow.

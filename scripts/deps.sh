@@ -4,13 +4,17 @@
 # puts the test machines' kernels into a cache. Run as root; run it again at
 # any time: it says nothing and changes nothing if nothing is missing.
 #
+# With an argument, `page`, what the suite of that name needs as well: a browser, and promtool.
+#
 # Kernels and their headers are unpacked, not installed: what this machine boots
 # is its owner's business, and newer headers packages insist on their kernel.
+# So is promtool, as the package that it is in is a server.
 # The cache is $WLB_CACHE, default /var/cache/wlb:
 #   kernels/versions      one line per kernel: "6.1 6.1.0-NN-amd64"
 #   kernels/KVER/         boot, lib/modules, headers; see scripts/kernels.sh
 #   source/               a kernel's source, for those that scripts/debug-kernel.sh
 #                         builds, into debug/
+#   promtool              Prometheus' judge of metrics
 # To take newer kernels, remove kernels/versions and source/.
 set -euo pipefail
 
@@ -23,7 +27,7 @@ packages=(
 	build-essential ccache bc pkg-config libnl-3-dev libnl-genl-3-dev libnl-nf-3-dev
 	libtomlplusplus-dev
 	libboost-program-options-dev libssl-dev nlohmann-json3-dev libspdlog-dev libsystemd-dev
-	libcap-dev catch2 kmod
+	libcap-dev prometheus-cpp-dev catch2 kmod
 	libelf1 pahole # used by the kernels' build tools
 	flex bison libelf-dev # and for kernels of our own
 	# check
@@ -38,6 +42,9 @@ packages=(
 	# benchmarks
 	apache2-utils ipvsadm jq
 )
+
+# of the suite `page`, if that is asked for
+page_packages=(chromium-headless-shell fonts-dejavu-core)
 
 say() { printf 'deps: %s\n' "$*"; }
 die() { printf 'deps: %s\n' "$*" >&2; exit 1; }
@@ -187,6 +194,24 @@ kernel_source() {
 	rm -rf "$tmp"
 }
 
+promtool() {
+	local tmp
+	[ ! -x "$cache/promtool" ] || return 0
+	say "unpacking promtool into $cache"
+	update
+	tmp=$(mktemp -d "$cache/new.XXXXXX")
+	(cd "$tmp" && apt download prometheus)
+	dpkg-deb --fsys-tarfile "$tmp"/*.deb | tar -xO ./usr/bin/promtool >"$tmp/promtool"
+	chmod 755 "$tmp/promtool"
+	mv "$tmp/promtool" "$cache/promtool"
+	rm -rf "$tmp"
+}
+
+case ${1:-} in
+'') ;;
+page) packages+=("${page_packages[@]}") ;;
+*) die "usage: deps.sh [page]" ;;
+esac
 [ "$(id -u)" = 0 ] || die 'must run as root'
 # shellcheck source=/dev/null
 [ "$(. /etc/os-release && echo "${VERSION_CODENAME:-}")" = "$release" ] ||
@@ -228,3 +253,4 @@ if [ -z "$complete" ]; then
 fi
 
 kernel_source
+[ "${1:-}" != page ] || promtool

@@ -42,7 +42,10 @@ inside() {
 }
 # shellcheck disable=SC2016 # of the inner shell
 install() { inside sh -c 'apt-get -o DPkg::Path="$PATH" install -qq -y "$1"/*.deb' sh "$1"; }
-listed() { (cd "$root" && find . -xdev -printf '%y %m %p\n' | sort); }
+# What apt keeps of its own use, the first one in a new root, is not the packages'.
+listed() {
+	(cd "$root" && find . -xdev -path './var/*/apt' -prune -o -printf '%y %m %p\n' | sort)
+}
 built() { # VERSION: it, and nothing else, is there for every kernel
 	local kver found
 	while read -r _ kver; do
@@ -57,7 +60,6 @@ built() { # VERSION: it, and nothing else, is there for every kernel
 }
 version_of() { dpkg-deb -f "$1"/wlb_*.deb Version; }
 
-mkdir -p "$root/var/lib/apt/lists/auxfiles" # apt's, of its first use
 before=$(listed)
 install /tmp/debs
 built "$(version_of "$debs")"

@@ -64,7 +64,7 @@ MATRIX = lab_files("test_icmp", "test_matrix")
 COUNTED = lab_files("test_baseline", "test_smoke", "test_dead", "test_cookies")
 DIRECT = lab_files("test_direct")
 # Cache router and cache: a net of its own, which all scenarios of a file share.
-REDIRECT = lab_files("test_redirect", "test_routerd")
+REDIRECT = lab_files("test_redirect", "test_routerd", "test_http")
 # Hosts of caches; the second file has a net of two routers and three proxies.
 CACHES = lab_files("test_cache", "test_cached", "test_process", "test_processd")
 # Mean nothing by any other clock.
@@ -394,6 +394,30 @@ def fuzz():
 EXPLORED = REPO / "build" / "tests" / "explore.json"
 
 
+def page():
+    """What daemons have served in scenarios, before a browser and promtool: those keep it."""
+    yield simple("page", "a browser and promtool", "scripts/deps.sh", "page")
+    report = RESULTS / "page.xml"
+    report.unlink(missing_ok=True)
+    status, output = run("page", "/usr/bin/python3", "-m", "pytest", "-q", "--color=no",
+                         "-p", "no:cacheprovider", f"--junitxml={report}", "tests/page")
+    try:
+        cases = list(ET.parse(report).iter("testcase"))
+    except (OSError, ET.ParseError) as error:
+        yield Test("page", "failed", f"no report: {error}\n{tail(output)}")
+        return
+    bad = 0
+    for case in cases:
+        problems = case.findall("failure") + case.findall("error")
+        skipped = case.find("skipped")
+        bad += bool(problems)
+        yield Test(case.get("name"), "failed" if problems else "passed" if skipped is None
+                   else "skipped", "\n".join(tail(p.text or "", 15) for p in problems) or
+                   (skipped.get("message") if skipped is not None else ""))
+    if status and not bad:
+        yield Test("page", "failed", f"status {status}\n{tail(output)}")
+
+
 def explore():
     """Every way that a race can go; and that a rule taken away would be missed."""
     EXPLORED.unlink(missing_ok=True)
@@ -467,7 +491,7 @@ SUITES = {
     "kmod-smp": lambda: kmod("smp"), "kmod-kcsan": lambda: kmod("kcsan"), "clang": clang,
     "checkpatch": checkpatch, "userspace": userspace, "unit": unit, "style": style,
     "shell": shell, "python": python, "dissector": dissector, "explore": explore, "fuzz": fuzz,
-    "sim": sim, "bench": bench, "packaging": packaging,
+    "sim": sim, "bench": bench, "packaging": packaging, "page": page,
     "packaging-lab": installed,
     **{name: lambda n=name, m=machine: lab(n, m) for name, machine in MACHINES.items()},
 }
@@ -481,7 +505,9 @@ TARGETS = {
              "lab-6.1-redirect", "lab-6.1-caches", "packaging", "sim", "style",
              "lab-6.1-counted", "lab-6.1-direct", "lab-6.1-rate", "lab-6.1-registry", "bench",
              "lab-6.12-counted", "lab-6.12", "clang", "checkpatch", "unit", "shell", "python",
-             "dissector"])],
+             "dissector"]),
+        # which judges what machines have kept
+        (1, ["page"])],
     "debug": [
         (1, ["kmod-uml", "userspace"]),
         (2, ["uml-crowds", "uml-lab", "uml-returns", "uml-adverse",

@@ -10,6 +10,7 @@ import pytest
 from wlblab import netlink, proxies, site, wccp, web
 from wlblab.cached import Cached
 from wlblab.host import wait_until
+from wlblab.http import Http
 
 T = 0.5                 # s, the shortest interval
 ROUTER = {"service": "web-cache", "redirect_in": ["lan0"],
@@ -442,3 +443,22 @@ def test_dry_run(play):
     shown = cache.setup("--dry-run")
     assert "tproxy ip to :3129" in shown and "ip -4 rule add priority 2048 fwmark 1" in shown
     assert "wlb_cache" not in play.net["k1"].out("nft", "list", "tables")
+
+
+def test_http(play):
+    """What wlb-cached serves of two routers, its proxy and the other caches."""
+    play.start(*site.CACHES)
+    play.dealt(*site.CACHES)
+    play.ready("k1")
+    assert play.served() == set(site.CACHES)
+    http = Http(play.net["k1"], "cached")
+    metrics = http.metrics()
+    labels = 'group="web-cache",family="IPv4"'
+    assert metrics[f'wlb_membership_routers{{{labels},state="ready"}}'] == 2
+    assert metrics[f"wlb_proxy_up{{{labels}}}"] == metrics[f"wlb_membership_present{{{labels}}}"]
+    assert metrics['wlb_role{role="cache"}'] == 1
+    assert metrics['wlb_cache_packets_total{outcome="received"}'] > 10
+    for address, share in play.routers["r1"].shares().items():
+        name = f'wlb_membership_cache_share{{{labels},cache="{address}"}}'
+        assert metrics[name] == share
+    http.keep()

@@ -16,6 +16,7 @@ from scapy.packet import Raw
 from wlblab import kernel, registry, web, wlb
 from wlblab.clones import Delta, Tap, Wire
 from wlblab.host import wait_until
+from wlblab.http import Http
 from wlblab.t0 import T0
 
 T = 0.5                 # s, between two questions
@@ -430,3 +431,57 @@ def test_busy(play, family):
     finally:
         for sock in (listener, *waiting):
             sock.close()
+
+
+def test_http(play):
+    """What the daemons of both gateways and of a replica serve: who is how far, and who wins."""
+    play.configure(4)
+    play.replica("r1", busy={"connections-per-second": 2000})
+    play.start(*REPLICAS)
+    play.registered("r1", "r2")
+    client = registry.Gatewayd(play.net["cg"])
+    client.start()
+    try:
+        assert play.pages(20) == {"r1"}
+        server, r1, r2 = play.of("s"), play.of("r1"), play.of("r2")
+        of_client = Http(play.net["cg"], "gatewayd")
+        pair = f'{{server="{server}:80",answerer="{r1}"}}'
+        # Losers have time to answer.
+        wait_until("all races are counted", lambda: of_client.metrics().get(
+            f"wlb_race_wins_total{pair}") == 20, 30)
+        metrics = of_client.metrics()
+        assert metrics[f"wlb_latest_race_wins{pair}"] >= 20     # earlier scenarios' too
+        assert metrics[f"wlb_race_answer_seconds_count{pair}"] == 20
+        assert metrics['wlb_races_total{outcome="won_replica"}'] >= 20
+        origins = {(o["server"], o["server_port"]): o["answerers"]
+                   for o in of_client.status()["kernel"]["races"]}
+        assert {r1, r2, server} <= {a["address"] for a in origins[server, 80]}
+        # What it learns for direct races; the replicas take no clones of its own.
+        play.net.wlb("cg").apply(
+            wlb.table("client-gateway", inside=["lan0"]) +
+            wlb.table("client-gateway.service", array=True, name="web", ports=[80],
+                      replicas=[PREFIX[4]], race="direct"))
+        play.pages(2)
+        time.sleep(1.1)     # what is served is kept for a second
+        assert 0.1 < of_client.metrics()[f"wlb_answerer_rtt_seconds{pair}"] < 0.2
+        of_client.keep("client-gateway")
+        gateway = Http(play.net["sg"], "gatewayd")
+        metrics = gateway.metrics()
+        for name, address in (("r1", r1), ("r2", r2)):
+            labels = f'{{origin="www",replica="{address}"}}'
+            assert metrics[f"wlb_registry_replica_in_force{labels}"] == 1
+            assert metrics[f"wlb_replica_clones_sent_total{labels}"] >= 20
+            assert abs(metrics[f"wlb_registry_replica_delay_seconds{labels}"] * 1000 -
+                       play.net.clone_delay(name)) < 1
+        assert "key-file" not in gateway.get("/status.json")
+        gateway.keep()
+        replica = Http(play.net["r1"], "replicad")
+        metrics = replica.metrics()
+        assert metrics['wlb_served_busy_limit{replica="www",criterion="connections-per-second"}'] \
+            == 2000
+        assert metrics['wlb_served_state{replica="www",state="ready"}'] == 1
+        assert metrics['wlb_replica_clones_total{outcome="cracked"}'] >= 20
+        assert "key-file" not in replica.get("/status.json")
+        replica.keep()
+    finally:
+        client.kill(15)

@@ -25,6 +25,8 @@ HOSTS = {"c": ("lan0", "10.1.0.1", ["10.1.0.2"]),
          "s": ("wan0", "203.0.113.1", ["203.0.113.10", "203.0.113.20"]),
          "r": ("rep0", "198.51.100.1", ["198.51.100.7"]),
          "k": ("k0", "192.0.2.1", ["192.0.2.21"])}
+HTTP = {"wlb-routerd": 2062, "wlb-cached": 2063, "wlb-gatewayd": 2064, "wlb-replicad": 2065,
+        "wlb-processd": 2066}
 CAP_NET_ADMIN = 1 << 12
 # What a page says: who has made it, and for whom.
 BY_REPLICA, BY_CACHE = "r to 10.1.0.2", "s to 192.0.2.21"
@@ -203,6 +205,17 @@ def test_copies():
     file = pathlib.Path("/var/lib/wlb/watch.pcapng")
     wait_until("copies are written", lambda: file.exists() and file.stat().st_size > 500)
     assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_http():
+    """Each daemon serves what it knows from within its sandbox; wlbctl has the kernel's part."""
+    for unit, name in UNITS.items():
+        command = ["curl", "-sSf", f"http://127.0.0.1:{HTTP[unit]}/metrics"]
+        text = run(*(inside(name, *command) if name else command))
+        assert f'daemon="{unit}"' in text and "\nwlb_module_up 1" in text, text
+    assert "Content-Security-Policy: default-src 'none'; script-src 'sha256-" in \
+        run("curl", "-sSI", "http://127.0.0.1:2062/")
+    assert '\nwlb_redirected_packets_total{way="gre"} ' in run("wlbctl", "metrics")
 
 
 def test_watchdog():

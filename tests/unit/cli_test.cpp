@@ -69,8 +69,8 @@ TEST_CASE("help and version", "[cli]")
     CHECK(wlbctl("--version").status == 0);
     for (const auto *line :
          {"--help", "-h", "service --help", "service add --help", "-j flow list -h", "stats --help",
-          "replica busy --help", "check --help", "flow save --help", "flow restore --help",
-          "bypass add --help", "bypass --help"}) {
+          "metrics --help", "replica busy --help", "check --help", "flow save --help",
+          "flow restore --help", "bypass add --help", "bypass --help"}) {
         INFO(line);
         const auto outcome = wlbctl(line);
         CHECK(outcome.status == 0);

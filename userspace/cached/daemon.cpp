@@ -461,6 +461,11 @@ Json Daemon::answer(const Json &request)
     return {{"error", "command must be show, clear, drain, resume, reload or watch"}};
 }
 
+Json Daemon::observe()
+{
+    return answer_show("");
+}
+
 Json Daemon::answer_show(const std::string &wanted)
 {
     const auto running = kernel_->read_cache();

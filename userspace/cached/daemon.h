@@ -36,6 +36,7 @@ public:
     Status reload() override;
     // Leaves the groups first; packets are taken in until every router knows.
     void stop(const std::function<void()> &done) override;
+    Json observe() override;
 
 private:
     struct Group {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "cached/daemon.h"
+#include "cached/metrics.h"
 #include "wlb/control_name.h"
 
 int main(int argc, char **argv)
@@ -11,6 +12,7 @@ int main(int argc, char **argv)
          "Runs in the foreground, in one network namespace. SIGHUP reads the\n"
          "configuration anew; SIGTERM leaves the groups first; a process that was killed\n"
          "is succeeded by the next one without a packet noticing.\n",
+         wlb::cached_http_port, &wlb::cached::measure,
          [](auto &io, const auto &config_file) {
              return std::make_unique<wlb::cached::Daemon>(io, config_file);
          }},

@@ -15,6 +15,8 @@
 #include <sstream>
 
 #include "daemon/host.h"
+#include "daemon/http.h"
+#include "daemon/observer.h"
 #include "wlb/toml_reader.h"
 
 namespace wlb::daemon {
@@ -29,6 +31,8 @@ enum ExitStatus : int { done = 0, refused = 1, misused = 2 };
 struct Settings {
     std::string config = "/etc/wlb/wlb.toml";
     std::string log_level = "info";
+    std::string http;
+    std::optional<Endpoint> http_at;
 };
 
 std::optional<int> read(const Program &program, int argc, char **argv, Settings &settings)
@@ -40,7 +44,9 @@ std::optional<int> read(const Program &program, int argc, char **argv, Settings 
         "configuration, see wlb.toml(5)")(
         "log-level,l",
         po::value(&settings.log_level)->value_name("LEVEL")->default_value(settings.log_level),
-        "debug, info, warning or error");
+        "debug, info, warning or error")(
+        "http", po::value(&settings.http)->value_name("ADDRESS:PORT")->default_value(settings.http),
+        "where to serve a status page, /status.json and /metrics; or off");
     po::variables_map values;
     try {
         po::store(po::command_line_parser(argc, argv)
@@ -54,7 +60,7 @@ std::optional<int> read(const Program &program, int argc, char **argv, Settings 
         return misused;
     }
     if (values.count("help") != 0) {
-        std::cout << "usage: " << name << " [-c FILE] [-l LEVEL]\n\n"
+        std::cout << "usage: " << name << " [-c FILE] [-l LEVEL] [--http ADDRESS:PORT|off]\n\n"
                   << program.purpose << "\n"
                   << options << "\nexit status: 0 ended by a signal, 1 refused, 2 bad usage\n";
         return done;
@@ -67,6 +73,12 @@ std::optional<int> read(const Program &program, int argc, char **argv, Settings 
         std::cerr << name << ": log-level must be debug, info, warning or error\n";
         return misused;
     }
+    const auto http = parse_http(settings.http);
+    if (!http) {
+        std::cerr << name << ": --http: " << http.error().message << "\n";
+        return misused;
+    }
+    settings.http_at = *http;
     return std::nullopt;
 }
 
@@ -183,6 +195,7 @@ Result<Config> read_config(const std::string &file)
 int run(const Program &program, int argc, char **argv)
 {
     Settings settings;
+    settings.http = "127.0.0.1:" + std::to_string(program.http_port);
     if (const auto status = read(program, argc, argv, settings))
         return *status;
     spdlog::set_default_logger(spdlog::stderr_color_st(program.name));
@@ -191,12 +204,15 @@ int run(const Program &program, int argc, char **argv)
     try {
         asio::io_context io;
         const auto service = program.make(io, settings.config);
+        Observer observer(io, {program.name, [&] { return service->observe(); }, program.measure});
         Loop loop(io, *service);
         for (const auto &status : {service->start(), drop_privileges()})
             if (!status) {
                 tell(status.error());
                 return refused;
             }
+        if (settings.http_at)
+            observer.open(*settings.http_at);
         loop.run();
         return done;
     } catch (const std::exception &error) {

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "wlb/config.h"
+#include "wlb/metrics.h"
 #include "wlb/output.h"
 #include "wlb/result.h"
 
@@ -29,11 +30,16 @@ public:
     virtual Status reload() = 0;
     // SIGTERM. `done` is to be called once, when there is no more to do.
     virtual void stop(const std::function<void()> &done) = 0;
+    // Its part of /status.json: what wlbctl shows of it, and what only a page needs.
+    virtual Json observe() = 0;
 };
 
 struct Program {
     const char *name;
-    const char *purpose; // lines of --help
+    const char *purpose;     // lines of --help
+    std::uint16_t http_port; // of the loopback interface, unless --http says otherwise
+    // What its observe() tells, as metrics.
+    void (*measure)(const Json &shown, Metrics &metrics);
     std::function<std::unique_ptr<Service>(boost::asio::io_context &io,
                                            const std::string &config_file)>
         make;

@@ -27,6 +27,7 @@ public:
     Status reload() override;
     // Clones go to the replicas of the configuration again: nobody looks after others.
     void stop(const std::function<void()> &done) override;
+    Json observe() override;
 
 private:
     using Realms = std::map<RealmId, registry::Gateway>;

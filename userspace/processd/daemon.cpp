@@ -227,6 +227,11 @@ Json Daemon::answer(const Json &request)
     return {{"error", "command must be show or reload"}};
 }
 
+Json Daemon::observe()
+{
+    return show();
+}
+
 Json Daemon::show() const
 {
     auto rules = Json::array();

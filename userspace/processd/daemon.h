@@ -30,6 +30,7 @@ public:
     Status reload() override;
     // Takes the rules away, then writes what copies are under way.
     void stop(const std::function<void()> &done) override;
+    Json observe() override;
 
 private:
     struct Listener {

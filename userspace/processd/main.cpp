@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "processd/daemon.h"
+#include "processd/metrics.h"
 #include "wlb/control_name.h"
 
 int main(int argc, char **argv)
@@ -11,6 +12,7 @@ int main(int argc, char **argv)
          "out of an interface. Runs in the foreground, in one network namespace. SIGHUP\n"
          "reads the configuration anew; SIGTERM takes the rules away; a process that was\n"
          "killed leaves them to the next one.\n",
+         wlb::processd_http_port, &wlb::processd::measure,
          [](auto &io, const auto &config_file) {
              return std::make_unique<wlb::processd::Daemon>(io, config_file);
          }},

@@ -29,6 +29,7 @@ public:
     Status reload() override;
     // No race is answered any more and gateways hear of it; connections go on.
     void stop(const std::function<void()> &done) override;
+    Json observe() override;
 
 private:
     using Instances = std::map<std::string, std::unique_ptr<Instance>>;

@@ -460,6 +460,15 @@ Result<FlowQuestion> Daemon::read_flow(const Json &request) const
     return flow;
 }
 
+Json Daemon::observe()
+{
+    auto shown = answer_show(Json::object(), "show");
+    auto group = groups_.begin();
+    for (auto &json : shown["groups"])
+        json["map"] = show_map((group++)->second.protocol.assignment());
+    return shown;
+}
+
 Json Daemon::answer_show(const Json &request, const std::string &command)
 {
     const auto wanted = request.value("group", "");

@@ -31,6 +31,7 @@ public:
     Status reload() override;
     // Redirection ends: traffic goes its way without caches.
     void stop(const std::function<void()> &done) override;
+    Json observe() override;
 
 private:
     struct Group {

@@ -257,6 +257,31 @@ Json show_assignment(const wccp::Assignment &assignment)
     return json;
 }
 
+Json show_map(const wccp::Assignment &assignment)
+{
+    Json json{{"assignment", name(assignment.method)}, {"caches", Json::array()}};
+    for (const auto &member : assignment.members)
+        json["caches"].push_back(member.address.text());
+    const auto members = assignment.members.size();
+    if (assignment.method == wccp::Method::hash) {
+        auto buckets = Json::array();
+        for (const auto bucket : assignment.buckets) {
+            const std::size_t index = bucket & WLB_WCCP_BUCKET_INDEX;
+            const bool nobody = bucket == WLB_WCCP_BUCKET_NONE || index >= members;
+            buckets.push_back(nobody ? -1 : static_cast<int>(index));
+        }
+        json["buckets"] = members == 0 ? Json::array() : buckets;
+        return json;
+    }
+    std::vector<std::size_t> values(members);
+    for (const auto &set : assignment.sets)
+        for (const auto &value : set.values)
+            if (value.member < members)
+                ++values[value.member];
+    json["values"] = values;
+    return json;
+}
+
 Json show_hash(const wccp::Assignment &assignment, const FlowQuestion &flow)
 {
     const auto none = [](const std::string &why) { return Json{{"cache", nullptr}, {"why", why}}; };

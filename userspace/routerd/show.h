@@ -15,6 +15,10 @@ Json show(const GroupId &id, const CacheGroup &config, const wccp::Report &repor
 // Which cache has what, bucket by bucket or value by value.
 Json show_assignment(const wccp::Assignment &assignment);
 
+// The same for a picture: members, and of each bucket the place of its cache among them, or -1; of
+// masks how many values each has.
+Json show_map(const wccp::Assignment &assignment);
+
 struct FlowQuestion {
     Address source;
     Address destination;

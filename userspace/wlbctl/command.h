@@ -56,6 +56,7 @@ const std::vector<Command> &flow_commands();
 const std::vector<Command> &race_commands();
 const std::vector<Command> &stats_commands();
 const std::vector<Command> &status_commands();
+const std::vector<Command> &metrics_commands();
 const std::vector<Command> &doctor_commands();
 const std::vector<Command> &wccp_commands();
 const std::vector<Command> &bypass_commands();
