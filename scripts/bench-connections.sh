@@ -25,6 +25,7 @@ if [ -e "$WLB_OUT/connections.json" ]; then
 	scripts/result.py connections.json <"$WLB_OUT/connections.json"
 	scripts/result.py connections.json <<<"{\"seconds\": $SECONDS}"
 	scripts/bench_table.py connections
+	scripts/bench_result.py
 	echo "bench-connections: build/results/connections.json written"
 fi
 exit "$status"

@@ -20,4 +20,5 @@ scripts/lab.sh -r -k native -t "${LIMIT:-1800}" -- env "WLB_COMMIT=$commit" "ROW
 	"FAMILY=${FAMILY:-}" "ROUNDS=${ROUNDS:-}" "SEED=${SEED:-}" \
 	/usr/bin/python3 tests/lab/bench_time.py
 scripts/result.py time.json <"$WLB_OUT/time.json"
+scripts/bench_result.py
 echo "bench-time: build/results/time.json written"

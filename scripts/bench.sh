@@ -30,6 +30,7 @@ measure() { # PROGRAM [ARGUMENT]
 keep() { # FIGURES RESULTS
 	if [ -e "$WLB_OUT/$1" ]; then
 		scripts/result.py "$2" <"$WLB_OUT/$1"
+		scripts/bench_result.py
 		echo "bench: build/results/$2 written"
 	fi
 }
