@@ -72,10 +72,11 @@ RATE = lab_files("test_rate", "test_permit")
 REGISTRY = lab_files("test_registry")
 SMP = lab_files("test_smp")
 DEBUG = "tests/lab/debug"
-ADVERSE = [f"{DEBUG}/test_{name}.py" for name in ("churn", "tables", "faults", "netlink_fuzz")]
+ADVERSE = [f"{DEBUG}/test_{name}.py"
+           for name in ("churn", "tables", "fast", "faults", "netlink_fuzz")]
 CROWDS = [f"{DEBUG}/test_{name}.py" for name in ("storm", "flood")]
 # What several processors make worse; the rest asks one after the other.
-PARALLEL = [*SMP, *CROWDS, *ADVERSE[:2]]
+PARALLEL = [*SMP, *CROWDS, *ADVERSE[:3]]
 OTHERS = ["tests/lab", f"--ignore={DEBUG}",
           *(f"--ignore={f}" for f in CLIENT_GATEWAY + RETURNS + MATRIX + COUNTED + RATE +
             REDIRECT + CACHES + REGISTRY + DIRECT)]
