@@ -71,7 +71,8 @@ def main():
         found = result.RESULTS / file
         if found.exists():
             part = json.loads(found.read_text(encoding="utf-8"))
-            figures[key], commits[key] = take(part), part.get("commit", "")
+            if got := take(part):
+                figures[key], commits[key] = got, part.get("commit", "")
     result.add("bench.json", {**figures, "commits": commits})
 
 

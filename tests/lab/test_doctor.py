@@ -97,7 +97,7 @@ def test_file(net, tmp_path):
     """A file that says otherwise than what runs, one whose daemon does not run, and a bad one."""
     path = tmp_path / "wlb.toml"
     path.write_text(net.wlb("cg").run("save").stdout, encoding="utf-8")
-    assert doctor(net, "cg", path) == (0, [f for f in doctor(net, "cg")[1]])
+    assert doctor(net, "cg", path) == (0, doctor(net, "cg")[1])
     path.write_text("", encoding="utf-8")
     assert "not what the file says" in doctor(net, "cg", path)[1][0]["finding"]
     path.write_text('[[cache-router.group]]\nservice = "web-cache"\nredirect-in = ["lan0"]\n'

@@ -172,6 +172,29 @@ TEST_CASE("doctor: rules that flows of ours pass by", "[cli][doctor]")
     CHECK(ill(slow, programs).empty());
 }
 
+TEST_CASE("doctor: nothing is asked twice, however many objects there are", "[cli][doctor]")
+{
+    auto many = roles();
+    auto &services = many.running.config.client_gateway.services;
+    services.resize(9, services[0]);
+    many.groups.groups.resize(9, many.groups.groups[0]);
+    std::map<std::string, int> asked;
+    const cli::Patient patient{
+        [&](const cli::Words &words) -> Result<std::string> {
+            const auto line = join(words, " ");
+            ++asked[line];
+            const auto found = good_programs.find(line);
+            return found == good_programs.end() ? Result<std::string>(Error{"no"}) : found->second;
+        },
+        [](const std::string &) -> Result<std::string> { return std::string("1\n"); }};
+    (void)cli::examine_roles(many, patient);
+    CHECK(asked.at("nft -j list ruleset") == 1);
+    for (const auto &[line, times] : asked) {
+        INFO(line);
+        CHECK(times == 1);
+    }
+}
+
 TEST_CASE("doctor: the file and its daemons", "[cli][doctor]")
 {
     auto other = roles();

@@ -32,12 +32,8 @@ std::chrono::milliseconds monotonic()
 
 std::uint64_t answered(const Stats &stats)
 {
-    std::uint64_t sum = 0;
-    for (const auto &counter : stats.counters)
-        if (counter.name == "race_won_replica" || counter.name == "race_won_server" ||
-            counter.name == "answer_lost")
-            sum += counter.value;
-    return sum;
+    return stats.counter("race_won_replica") + stats.counter("race_won_server") +
+           stats.counter("answer_lost");
 }
 
 template <class Items> Json some(const Items &items, std::size_t most)

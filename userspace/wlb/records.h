@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -95,6 +96,15 @@ struct Stats {
     std::uint32_t flows = 0;
     std::uint32_t racing = 0;
     std::uint32_t held = 0;
+
+    // 0 if there is none of this name.
+    [[nodiscard]] std::uint64_t counter(std::string_view name) const
+    {
+        for (const auto &one : counters)
+            if (one.name == name)
+                return one.value;
+        return 0;
+    }
 };
 
 } // namespace wlb

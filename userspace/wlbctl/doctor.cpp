@@ -118,12 +118,12 @@ private:
 
     [[nodiscard]] bool is(std::uint32_t role) const { return (roles_.running.roles & role) != 0; }
 
-    [[nodiscard]] std::uint64_t counter(const std::string &name) const
+    // What a program says with its -j. Many objects ask the same, and it is run once.
+    const Json &ask(const Words &words)
     {
-        const auto &all = roles_.stats.counters;
-        const auto found =
-            std::find_if(all.begin(), all.end(), [&](const auto &one) { return one.name == name; });
-        return found == all.end() ? 0 : found->value;
+        const auto known = asked_.find(words);
+        return known != asked_.end() ? known->second
+                                     : asked_[words] = parse_output(patient_.run(words));
     }
 
     void file()
@@ -147,7 +147,7 @@ private:
     }
 
     // Families whose packets gateways and cache routers of this host forward.
-    [[nodiscard]] std::set<bool> families() const
+    [[nodiscard]] std::set<bool> families()
     {
         std::set<bool> ipv6;
         const auto &config = roles_.running.config;
@@ -169,21 +169,19 @@ private:
         return ipv6;
     }
 
-    [[nodiscard]] bool has_default_route6() const
+    [[nodiscard]] bool has_default_route6()
     {
-        const auto routes =
-            parse_output(patient_.run({"ip", "-j", "-6", "route", "show", "default"}));
+        const auto routes = ask({"ip", "-j", "-6", "route", "show", "default"});
         return routes.is_array() && !routes.empty();
     }
 
-    [[nodiscard]] Json route_to(const Address &address) const
+    [[nodiscard]] Json route_to(const Address &address)
     {
-        const auto routes =
-            parse_output(patient_.run({"ip", "-j", "route", "get", address.text()}));
+        const auto routes = ask({"ip", "-j", "route", "get", address.text()});
         return routes.is_array() && !routes.empty() ? routes.front() : Json();
     }
 
-    [[nodiscard]] bool is_own(const Address &address) const
+    [[nodiscard]] bool is_own(const Address &address)
     {
         return word(route_to(address), "type") == "local";
     }
@@ -204,8 +202,7 @@ private:
 
     void device(const std::string &interface, const std::string &where)
     {
-        const auto links =
-            parse_output(patient_.run({"ip", "-j", "link", "show", "dev", interface}));
+        const auto links = ask({"ip", "-j", "link", "show", "dev", interface});
         if (!links.is_array() || links.empty()) {
             say(Finding::fault, "interface " + interface + " (" + where + ") is not there",
                 "what comes by it is not looked at", "ip link; mend the name in the file");
@@ -233,7 +230,7 @@ private:
 
     void flowtables()
     {
-        const auto tables = parse_output(patient_.run({"nft", "-j", "list", "flowtables"}));
+        const auto tables = ask({"nft", "-j", "list", "flowtables"});
         if (!tables.is_object())
             return;
         for (const auto &entry : tables.value("nftables", Json::array()))
@@ -298,9 +295,9 @@ private:
     }
 
     // Statements of rules that do more than to let a packet pass or not, in chains of FORWARD.
-    [[nodiscard]] bool has_forward_rules(bool counting) const
+    [[nodiscard]] bool has_forward_rules(bool counting)
     {
-        const auto ruleset = parse_output(patient_.run({"nft", "-j", "list", "ruleset"}));
+        const auto ruleset = ask({"nft", "-j", "list", "ruleset"});
         if (!ruleset.is_object())
             return false;
         std::set<std::string> chains;
@@ -361,7 +358,7 @@ private:
     void counters()
     {
         for (const auto &sign : signs)
-            if (const auto count = counter(sign.counter); count != 0)
+            if (const auto count = roles_.stats.counter(sign.counter); count != 0)
                 say(Finding::warning,
                     std::string(sign.counter) + " " + std::to_string(count) +
                         " since the namespace began",
@@ -370,6 +367,7 @@ private:
 
     const Roles &roles_;
     const Patient &patient_;
+    std::map<Words, Json> asked_;
     std::vector<Finding> findings_;
 };
 

@@ -15,14 +15,6 @@ constexpr const char *refusals[] = {"syn_no_cookie",    "syn_bad_cookie",  "syn_
                                     "syn_origin_limit", "syn_clone_limit", "syn_payload",
                                     "syn_extension"};
 
-std::uint64_t counter(const Stats &stats, const std::string &name)
-{
-    for (const auto &one : stats.counters)
-        if (one.name == name)
-            return one.value;
-    return 0;
-}
-
 double part(std::uint64_t of, std::uint64_t whole)
 {
     return whole == 0 ? 0 : static_cast<double>(of) / static_cast<double>(whole);
@@ -35,22 +27,22 @@ Json of_client_gateway(const Stats &stats, const std::vector<Standings> &latest)
         origins.push_back(to_json(origin));
     return {{"flows", stats.flows},
             {"racing", stats.racing},
-            {"won_by_replicas", counter(stats, "race_won_replica")},
-            {"won_by_servers", counter(stats, "race_won_server")},
-            {"unanswered", counter(stats, "race_unanswered")},
+            {"won_by_replicas", stats.counter("race_won_replica")},
+            {"won_by_servers", stats.counter("race_won_server")},
+            {"unanswered", stats.counter("race_unanswered")},
             {"origins", origins}};
 }
 
 Json of_server_gateway(const Stats &stats, const Config &config,
                        const std::vector<ReplicaInForce> &replicas)
 {
-    const auto cloned = counter(stats, "syn_cloned");
+    const auto cloned = stats.counter("syn_cloned");
     auto asked = cloned;
     auto not_cloned = Json::object();
     for (const auto *name : refusals) {
-        asked += counter(stats, name);
-        if (counter(stats, name) != 0)
-            not_cloned[name] = counter(stats, name);
+        asked += stats.counter(name);
+        if (stats.counter(name) != 0)
+            not_cloned[name] = stats.counter(name);
     }
     auto origins = Json::array();
     for (const auto &origin : config.origins) {
@@ -62,7 +54,7 @@ Json of_server_gateway(const Stats &stats, const Config &config,
                                  {"configured", one.configured}});
         origins.push_back({{"name", origin.name}, {"replicas", array}});
     }
-    const auto clones = counter(stats, "clone_sent");
+    const auto clones = stats.counter("clone_sent");
     return {{"tagged", asked},
             {"cloned", cloned},
             {"clones", clones},
@@ -86,12 +78,12 @@ Json of_replica(const Stats &stats, const Running &running)
     auto origins = Json::array();
     for (const auto &served : running.config.served)
         origins.push_back({{"name", served.name}, {"busy", running.busy.contains(served.name)}});
-    return {{"clones", all},
-            {"taken", counter(stats, "clone_cracked")},
-            {"busy_share",
-             part(counter(stats, "clone_busy") + counter(stats, "clone_accept_full"), all)},
-            {"dropped", dropped},
-            {"origins", origins}};
+    return {
+        {"clones", all},
+        {"taken", stats.counter("clone_cracked")},
+        {"busy_share", part(stats.counter("clone_busy") + stats.counter("clone_accept_full"), all)},
+        {"dropped", dropped},
+        {"origins", origins}};
 }
 
 void write_counts(std::ostream &out, const char *title, const Json &counts)
