@@ -8,6 +8,7 @@
 #include "race.h"
 
 #define WLB_RACE_SLOTS	1024
+#define WLB_RACE_FINDERS	4096
 
 struct wlb_race_slot {
 	spinlock_t lock;	/* of the rest; inside a flow bucket's */
@@ -28,8 +29,10 @@ struct wlb_race_slot {
 	} answer[WLB_MAX_ANSWERS];
 };
 
+/* Slots by turns, so that the latest are all there; who answers later finds his by hash. */
 struct wlb_races {
 	atomic64_t last_id;
+	u16 finder[WLB_RACE_FINDERS];	/* the slot of the latest race of this hash */
 	struct wlb_race_slot slot[WLB_RACE_SLOTS];
 };
 
@@ -98,12 +101,19 @@ static void wlb_race_notify(struct wlb_net *wn, const struct wlb_race_slot *r)
 void wlb_race_answer(struct wlb_net *wn, const struct wlb_flow *f, u32 hash,
 		     const union wlb_addr *from, bool won, u32 syn_us)
 {
-	struct wlb_race_slot *r = &wn->races->slot[hash % WLB_RACE_SLOTS];
+	u16 *finder = &wn->races->finder[hash % WLB_RACE_FINDERS];
 	const union wlb_addr *client = wlb_flow_client(f);
 	bool v6 = wlb_flow_is_v6(f);
 	const union wlb_addr *server = wlb_flow_server(f, v6);
 	u32 now = wlb_now_us();
+	struct wlb_race_slot *r;
+	u64 id = 0;
 
+	if (won) {
+		id = atomic64_inc_return(&wn->races->last_id);
+		WRITE_ONCE(*finder, id % WLB_RACE_SLOTS);
+	}
+	r = &wn->races->slot[READ_ONCE(*finder)];
 	spin_lock(&r->lock);
 	if (won) {
 		r->v6 = v6;
@@ -112,7 +122,7 @@ void wlb_race_answer(struct wlb_net *wn, const struct wlb_flow *f, u32 hash,
 		r->server_port = f->server_port;
 		r->isn = f->fsm.isn;
 		r->syn_us = syn_us;
-		r->id = atomic64_inc_return(&wn->races->last_id);
+		r->id = id;
 		r->time_ns = ktime_get_real_ns();
 		memcpy(&r->client, client, wlb_addr_len(v6));
 		memcpy(&r->server, server, wlb_addr_len(v6));
@@ -121,7 +131,7 @@ void wlb_race_answer(struct wlb_net *wn, const struct wlb_flow *f, u32 hash,
 		   r->server_port != f->server_port ||
 		   !wlb_addr_eq(&r->client, client, v6) ||
 		   !wlb_addr_eq(&r->server, server, v6)) {
-		goto out;	/* a newer race has taken the slot */
+		goto out;	/* a newer race has taken the slot, or the hash */
 	}
 	if (r->n_answers == WLB_MAX_ANSWERS)
 		goto out;

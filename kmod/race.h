@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The last races of a client gateway: who answered, when, who won. A slot per
- * hash of the flow, the newer race takes it. Kept apart from the flows, which
- * pay nothing for it.
+ * The last races of a client gateway: who answered, when, who won. Kept apart
+ * from the flows, which pay nothing for it.
  */
 #ifndef WLB_RACE_H
 #define WLB_RACE_H

@@ -69,6 +69,24 @@ def test_many_answers(ghosts):
     assert [a["address"] for a in listed["answers"]] == ghosts.replica[1:9]
 
 
+def test_log(ghosts):
+    """Of many races at a time each is listed, whatever their hashes."""
+    count, first = 300, 40000
+    ports, winner = range(first, first + count), ghosts.replica[1]
+    for port in ports:
+        ghosts.lan.send(ghosts.syn(port, port))
+    wait_until("all race", lambda: ghosts.ctl.stats()["racing"] == count)
+    for port in ports:
+        ghosts.wan.send(packets.tcp(winner, ghosts.client, 80, port, SYN | ACK, 1, ack=port + 1,
+                                    options=LINUX))
+    wait_until("all are won", lambda: ghosts.ctl.stats()["racing"] == 0)
+    races = ghosts.ctl.races()
+    assert [race["client_port"] for race in races[-count:]] == list(ports)
+    ids = [race["id"] for race in races]
+    assert ids == list(range(ids[0], ids[0] + len(ids)))
+    ghosts.forget()
+
+
 def test_replica_wins(ghosts):
     """W60, W62, W65, W67, W80 packet by packet: the first good answer wins; what it
     says reaches the client as the server's, byte for byte; each repetition of a

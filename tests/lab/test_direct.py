@@ -391,12 +391,14 @@ def test_sticky(net, family):
     learn_some(net, family, 2)
     # For the first one the server has won: another client, whose first is a replica's.
     assert connect(net, family)[0] == "s"
-    assert connect(net, family, "c2")[0] == "r2"
+    # Where one is asked, that is a farther one by chance, once in 16.
+    winner = connect(net, family, "c2")[0]
+    assert winner in ("r2", "r3")
     net.wlb("r1").run("replica", "busy", "off")
     net.wlb("cg").run("race", "forget", net.address["s", family])
     learn_some(net, family, 3)
     for _ in range(10):
-        assert connect(net, family, "c2")[0] == "r2"
+        assert connect(net, family, "c2")[0] == winner
         quiet(net)
 
 
