@@ -117,7 +117,9 @@ static u8 wlb_choose_mask(const struct wlb_mapping *m,
 		for (bit = 0; bit < set->n_bits; bit++)
 			number |= (u32)(key[set->octet[bit]] >> set->bit[bit] & 1)
 				  << bit;
-		value = bsearch(&number, set->value, set->n_values,
+		/* all there can be are there, as a rule */
+		value = set->n_values == 1U << set->n_bits ? &set->value[number] :
+			bsearch(&number, set->value, set->n_values,
 				sizeof(*value), wlb_value_cmp);
 		if (value) {
 			*slot = number;
@@ -128,7 +130,7 @@ static u8 wlb_choose_mask(const struct wlb_mapping *m,
 }
 
 /* By one mapping; the slot that "ended" is about. */
-static u8 wlb_choose_by(const struct wlb_mapping *m, const struct wlb_passer *p,
+static __always_inline u8 wlb_choose_by(const struct wlb_mapping *m, const struct wlb_passer *p,
 			struct wlb_choice *choice)
 {
 	struct wlb_redirect_key key = {

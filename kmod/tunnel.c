@@ -2,7 +2,6 @@
 /* Outer headers put on, for every role. */
 #include <linux/icmpv6.h>
 #include <net/icmp.h>
-#include <net/inet_ecn.h>
 #include <net/ip.h>
 #include <net/ip6_route.h>
 #include <net/ip_tunnels.h>
@@ -27,19 +26,25 @@ static u8 wlb_tunnel_push_gre(struct sk_buff *skb,
 	skb_set_inner_protocol(skb, inner);
 	/* segmentation copies all that is in front of the inner packet */
 	if (tunnel->redirect)
-		wlb_redirect_write(skb_push(skb, WLB_REDIRECT_LEN),
+		wlb_redirect_write(__skb_push(skb, WLB_REDIRECT_LEN),
 				   tunnel->redirect);
-	gre = skb_push(skb, sizeof(*gre));
+	gre = __skb_push(skb, sizeof(*gre));
 	gre->flags = 0;
 	gre->protocol = tunnel->redirect ? htons(ETH_P_WCCP) : inner;
 	return IPPROTO_GRE;
 }
 
-static int wlb_tunnel_gso(const struct wlb_tunnel *tunnel)
+static int wlb_tunnel_offloads(struct sk_buff *skb, const struct wlb_tunnel *tunnel)
 {
+	if (!skb_is_gso(skb) && skb->ip_summed != CHECKSUM_PARTIAL) {
+		/* as iptunnel_handle_offloads() would leave it */
+		skb->ip_summed = CHECKSUM_NONE;
+		skb->encapsulation = 0;
+		return 0;
+	}
 	if (tunnel->via == WLB_VIA_GRE)
-		return SKB_GSO_GRE;
-	return tunnel->v6 ? SKB_GSO_IPXIP6 : SKB_GSO_IPXIP4;
+		return iptunnel_handle_offloads(skb, SKB_GSO_GRE);
+	return iptunnel_handle_offloads(skb, tunnel->v6 ? SKB_GSO_IPXIP6 : SKB_GSO_IPXIP4);
 }
 
 int wlb_tunnel_push(struct sk_buff *skb, const struct wlb_tunnel *tunnel, u8 tos)
@@ -56,12 +61,12 @@ int wlb_tunnel_push(struct sk_buff *skb, const struct wlb_tunnel *tunnel, u8 tos
 		df &= ip_hdr(skb)->frag_off;
 	/* GRE's segmentation counts the outer headers from here */
 	skb_reset_mac_header(skb);
-	if (iptunnel_handle_offloads(skb, wlb_tunnel_gso(tunnel)))
+	if (wlb_tunnel_offloads(skb, tunnel))
 		return -ENOMEM;
 	proto = wlb_tunnel_push_gre(skb, tunnel);
 	skb_reset_transport_header(skb);
 	if (tunnel->v6) {
-		struct ipv6hdr *ih = skb_push(skb, sizeof(*ih));
+		struct ipv6hdr *ih = __skb_push(skb, sizeof(*ih));
 
 		skb_reset_network_header(skb);
 		ip6_flow_hdr(ih, tos, 0);
@@ -73,7 +78,7 @@ int wlb_tunnel_push(struct sk_buff *skb, const struct wlb_tunnel *tunnel, u8 tos
 		/* what is inside must be let have 1280 bytes (RFC 2473 7.1) */
 		skb->ignore_df = 1;
 	} else {
-		struct iphdr *ih = skb_push(skb, sizeof(*ih));
+		struct iphdr *ih = __skb_push(skb, sizeof(*ih));
 
 		skb_reset_network_header(skb);
 		memset(ih, 0, sizeof(*ih));
@@ -90,7 +95,7 @@ int wlb_tunnel_push(struct sk_buff *skb, const struct wlb_tunnel *tunnel, u8 tos
 		if (!df || skb->ignore_df)
 			__ip_select_ident(dev_net(dst->dev), ih,
 					  skb_shinfo(skb)->gso_segs ?: 1);
-		ip_send_check(ih);
+		ih->check = ip_fast_csum(ih, sizeof(*ih) / 4);
 		/* what the inner header's options were */
 		memset(&IPCB(skb)->opt, 0, sizeof(IPCB(skb)->opt));
 	}
@@ -154,13 +159,6 @@ int wlb_tunnel_send(struct net *net, struct sk_buff *skb,
 	skb->protocol = htons(tunnel.v6 ? ETH_P_IPV6 : ETH_P_IP);
 	return tunnel.v6 ? wlb_tunnel_send6(net, skb, &tunnel, tos) :
 			   wlb_tunnel_send4(net, skb, &tunnel, tos);
-}
-
-u8 wlb_tunnel_tos(const struct sk_buff *skb, bool v6)
-{
-	u8 tos = v6 ? ipv6_get_dsfield(ipv6_hdr(skb)) : ip_hdr(skb)->tos;
-
-	return INET_ECN_encapsulate(tos, tos);
 }
 
 unsigned int wlb_tunnel_mtu(const struct dst_entry *dst, bool v6, u8 via)

@@ -9,6 +9,7 @@
 
 #include <linux/if_tunnel.h>
 #include <net/gre.h>
+#include <net/inet_ecn.h>
 #include <net/ipv6.h>
 
 #include "../include/wlb/redirect.h"
@@ -50,7 +51,12 @@ int wlb_tunnel_send(struct net *net, struct sk_buff *skb,
 		    const struct wlb_tunnel *tunnel, u8 tos);
 
 /* The outer header's traffic class: RFC 6040 with RFC 3168's caution. */
-u8 wlb_tunnel_tos(const struct sk_buff *skb, bool v6);
+static __always_inline u8 wlb_tunnel_tos(const struct sk_buff *skb, bool v6)
+{
+	u8 tos = v6 ? ipv6_get_dsfield(ipv6_hdr(skb)) : ip_hdr(skb)->tos;
+
+	return INET_ECN_encapsulate(tos, tos);
+}
 
 /*
  * The route's MTU for what goes into the tunnel, and whether the packet fits or

@@ -48,21 +48,32 @@ struct wlb_redirect_key {
 	u16 dport;		/* no first fragment, neither TCP nor UDP */
 };
 
+/* The XOR of the octets of an address. */
+static inline u8 wlb_wccp_fold(const u8 *addr, u8 len)
+{
+	u32 sum = 0, word;
+	unsigned int i;
+
+	for (i = 0; i < len; i += sizeof(word)) {
+		memcpy(&word, addr + i, sizeof(word));
+		sum ^= word;
+	}
+	sum ^= sum >> 16;
+	return (u8)(sum ^ sum >> 8);
+}
+
 /*
  * The bucket of @key by the fields @fields (WLB_WCCP_SRC_IP and its like): the XOR of
  * every octet of them (R1 5.1.2). D01's fold of 32-bit words is the same number.
  */
 static inline u8 wlb_wccp_bucket(const struct wlb_redirect_key *key, u32 fields)
 {
-	unsigned int i;
 	u8 sum = 0;
 
-	for (i = 0; i < key->addr_len; i++) {
-		if (fields & WLB_WCCP_SRC_IP)
-			sum ^= key->src[i];
-		if (fields & WLB_WCCP_DST_IP)
-			sum ^= key->dst[i];
-	}
+	if (fields & WLB_WCCP_SRC_IP)
+		sum ^= wlb_wccp_fold(key->src, key->addr_len);
+	if (fields & WLB_WCCP_DST_IP)
+		sum ^= wlb_wccp_fold(key->dst, key->addr_len);
 	if (fields & WLB_WCCP_SRC_PORT)
 		sum ^= (u8)(key->sport >> 8 ^ key->sport);
 	if (fields & WLB_WCCP_DST_PORT)
