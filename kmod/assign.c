@@ -51,11 +51,15 @@ void wlb_mapping_put(struct wlb_mapping *mapping)
 
 void wlb_member_put(struct wlb_member *member)
 {
+	unsigned int cpu;
+
 	if (--member->users)
 		return;
 	dst_cache_destroy(&member->dst[WLB_FORWARD_GRE]);
 	dst_cache_destroy(&member->dst[WLB_FORWARD_L2]);
-	free_percpu(member->stats);
+	for_each_possible_cpu(cpu)
+		dst_release(per_cpu_ptr(member->cpu, cpu)->route.dst);
+	free_percpu(member->cpu);
 	kfree(member);
 }
 
@@ -80,9 +84,8 @@ struct wlb_member *wlb_member_new(struct wlb_net *wn,
 
 	if (!member)
 		return NULL;
-	member->stats = alloc_percpu_gfp(struct wlb_member_stats,
-					 GFP_KERNEL_ACCOUNT);
-	if (!member->stats)
+	member->cpu = alloc_percpu_gfp(struct wlb_member_cpu, GFP_KERNEL_ACCOUNT);
+	if (!member->cpu)
 		goto err_member;
 	if (dst_cache_init(&member->dst[WLB_FORWARD_GRE], GFP_KERNEL_ACCOUNT))
 		goto err_stats;
@@ -98,7 +101,7 @@ struct wlb_member *wlb_member_new(struct wlb_net *wn,
 err_dst:
 	dst_cache_destroy(&member->dst[WLB_FORWARD_GRE]);
 err_stats:
-	free_percpu(member->stats);
+	free_percpu(member->cpu);
 err_member:
 	kfree(member);
 	return NULL;

@@ -12,8 +12,8 @@ static int wlb_put_member(struct sk_buff *msg, const struct wlb_seat *seat)
 	int cpu;
 
 	for_each_possible_cpu(cpu) {
-		const struct wlb_member_stats *stats =
-			per_cpu_ptr(seat->member->stats, cpu);
+		const struct wlb_member_cpu *stats =
+			per_cpu_ptr(seat->member->cpu, cpu);
 
 		packets += READ_ONCE(stats->packets);
 		bytes += READ_ONCE(stats->bytes);

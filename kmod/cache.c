@@ -322,8 +322,7 @@ static unsigned int wlb_cache_return(struct wlb_net *wn, struct sk_buff *skb,
 		return NF_ACCEPT;
 	}
 	wlb_process_returned(wn, skb, &v->p, v->state);
-	this_cpu_inc(seat->member->stats->packets);
-	this_cpu_add(seat->member->stats->bytes, skb->len);
+	wlb_member_count(seat->member, skb);
 	wlb_count(wn, stat);
 	if (gre ? wlb_return_gre(wn, skb, v, dst, &from) :
 		  wlb_return_l2(skb, v, dst)) {

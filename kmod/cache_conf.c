@@ -253,8 +253,8 @@ static int wlb_put_door(struct sk_buff *msg, const struct wlb_door *door)
 	int cpu;
 
 	for_each_possible_cpu(cpu) {
-		const struct wlb_member_stats *stats =
-			per_cpu_ptr(member->stats, cpu);
+		const struct wlb_member_cpu *stats =
+			per_cpu_ptr(member->cpu, cpu);
 
 		packets += READ_ONCE(stats->packets);
 		bytes += READ_ONCE(stats->bytes);

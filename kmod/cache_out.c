@@ -127,10 +127,11 @@ static bool wlb_cache_fits(const struct sk_buff *skb, bool v6, unsigned int mtu)
 }
 
 /* The router has forwarded it, once. 0 or -ENOMEM. */
-static int wlb_cache_ttl(struct sk_buff *skb, bool v6)
+static __always_inline int wlb_cache_ttl(struct sk_buff *skb, bool v6)
 {
-	if (skb_ensure_writable(skb, v6 ? sizeof(struct ipv6hdr) :
-					  sizeof(struct iphdr)))
+	/* the IP layer has pulled it */
+	if (skb_cloned(skb) &&
+	    skb_ensure_writable(skb, v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)))
 		return -ENOMEM;
 	if (v6)
 		ipv6_hdr(skb)->hop_limit--;
@@ -148,6 +149,15 @@ void wlb_make_own(struct sk_buff *skb)
 	nf_ct_set(skb, NULL, IP_CT_UNTRACKED);
 }
 
+/* It leaves without passing any more of the stack. */
+static __always_inline void wlb_cache_forward(struct sk_buff *skb)
+{
+	skb_forward_csum(skb);
+	skb_ext_reset(skb);
+	skb_clear_tstamp(skb);
+	skb_orphan(skb);
+}
+
 static void wlb_cache_clear(struct sk_buff *skb, bool v6)
 {
 	if (v6) {
@@ -158,11 +168,97 @@ static void wlb_cache_clear(struct sk_buff *skb, bool v6)
 	}
 }
 
+/* How a packet in GRE goes on. */
+enum wlb_cache_way {
+	WLB_CACHE_ROUTED,	/* it is at POST_ROUTING */
+	WLB_CACHE_OWN,		/* as one of this host's, by LOCAL_OUT */
+	WLB_CACHE_STRAIGHT,	/* to the neighbour */
+};
+
+/* The member of the group that the redirect header of a packet to @to names. */
+static struct wlb_member *wlb_cache_of(const struct wlb_router_family *f,
+				       const union wlb_addr *to, bool v6,
+				       const struct wlb_redirect_hdr *h)
+{
+	u8 type = h->flags & WLB_REDIRECT_DYNAMIC ? WLB_GROUP_DYNAMIC :
+						    WLB_GROUP_STANDARD;
+	const struct wlb_index_entry *e;
+
+	wlb_index_for_each(e, &f->members, to, v6) {
+		const struct wlb_redirect *r = &f->redirect[e->object >> WLB_MEMBER_SHIFT];
+		const struct wlb_group_state *state = r->group->state;
+
+		if (state->type == type && state->id == h->service)
+			return r->assign->seat[e->object & (WLB_MAX_CACHES - 1)].member;
+	}
+	return NULL;
+}
+
+void wlb_cache_passed(struct wlb_net *wn, const struct wlb_router *router,
+		      const struct sk_buff *skb, bool v6)
+{
+	unsigned int off = v6 ? sizeof(struct ipv6hdr) : ip_hdrlen(skb);
+	struct dst_entry *dst = skb_dst(skb);
+	union wlb_addr from = {}, to = {};
+	struct wlb_redirect_hdr header;
+	struct wlb_member *member;
+	u8 buf[WLB_REDIRECT_LEN];
+	const u8 *data;
+	bool process;
+
+	data = skb_header_pointer(skb, off + sizeof(struct gre_base_hdr),
+				  sizeof(buf), buf);
+	if (!data || !wlb_is_redirect_gre(skb, off) || !wlb_redirect_read(data, &header))
+		return;
+	/* what rules have made of it they would make of the next ones */
+	if (skb->mark || skb_nfct(skb) || secpath_exists(skb) || skb->sk ||
+	    !wlb_route_is_plain(dst, v6))
+		return;
+	if (v6) {
+		from.v6 = ipv6_hdr(skb)->saddr;
+		to.v6 = ipv6_hdr(skb)->daddr;
+	} else {
+		from.v4 = ip_hdr(skb)->saddr;
+		to.v4 = ip_hdr(skb)->daddr;
+	}
+	member = wlb_cache_of(&router->by_family[v6], &to, v6, &header);
+	if (!member)
+		return;
+	process = wlb_bh_disable();
+	if (wlb_route_keep(&this_cpu_ptr(member->cpu)->route, dst, v6)) {
+		this_cpu_ptr(member->cpu)->from = from;
+		WRITE_ONCE(this_cpu_ptr(member->cpu)->second, wlb_second());
+	}
+	wlb_bh_restore(process);
+}
+
+/*
+ * The route by which a packet at PRE_ROUTING may go straight to a cache, with @overhead
+ * bytes of outer headers; NULL if it cannot. RCU, BH off.
+ */
+static __always_inline struct dst_entry *
+wlb_cache_straight(const struct wlb_net *wn, const struct sk_buff *skb,
+		   const struct wlb_member_cpu *own, unsigned int overhead, bool v6)
+{
+	struct dst_entry *dst = wlb_route_get(&own->route, wn->net, v6);
+	unsigned int mtu;
+
+	if (!dst || wlb_cache_fragments(skb, v6))
+		return NULL;
+	/* dst_mtu(), without a call */
+	mtu = v6 ? ip6_dst_mtu_maybe_forward(dst, false) :
+		   ip_dst_mtu_maybe_forward(dst, false);
+	mtu -= overhead;
+	if (unlikely(skb_is_gso(skb)))
+		return skb_gso_validate_network_len(skb, mtu) ? dst : NULL;
+	return skb->len <= mtu ? dst : NULL;
+}
+
 /* By itself: its variables, which kernels may clear, are not the business of L2's. */
 static noinline unsigned int wlb_cache_gre(struct wlb_net *wn, struct sk_buff *skb,
 					   const struct wlb_redirect *r,
 					   const struct wlb_choice *choice, bool v6,
-					   bool routed, struct dst_entry *dst,
+					   enum wlb_cache_way way, struct dst_entry *dst,
 					   const union wlb_addr *from)
 {
 	const struct wlb_group_state *state = r->group->state;
@@ -181,35 +277,46 @@ static noinline unsigned int wlb_cache_gre(struct wlb_net *wn, struct sk_buff *s
 	bool cut = wlb_cache_fragments(skb, v6);
 	u8 tos = wlb_tunnel_tos(skb, v6);
 
-	if (!routed) {
-		if (wlb_cache_ttl(skb, v6)) {
+	if (way != WLB_CACHE_ROUTED && wlb_cache_ttl(skb, v6)) {
+		if (way == WLB_CACHE_OWN)
 			dst_release(dst);
-			goto failed;
-		}
-		wlb_make_own(skb);
+		goto failed;
 	}
-	skb_dst_drop(skb);
-	skb_dst_set(skb, dst);
-	if (routed) {
+	if (way == WLB_CACHE_STRAIGHT) {
+		wlb_cache_forward(skb);
+		skb_dst_drop(skb);
+		skb_dst_set_noref(skb, dst);
 		skb->dev = dst->dev;
-		/* from here on it has come in nowhere */
-		skb->skb_iif = 0;
-	} else if (v6) {
-		memset(IP6CB(skb), 0, sizeof(*IP6CB(skb)));
 	} else {
-		memset(IPCB(skb), 0, sizeof(*IPCB(skb)));
+		if (way == WLB_CACHE_OWN)
+			wlb_make_own(skb);
+		skb_dst_drop(skb);
+		skb_dst_set(skb, dst);
+		if (way == WLB_CACHE_ROUTED) {
+			skb->dev = dst->dev;
+			/* from here on it has come in nowhere */
+			skb->skb_iif = 0;
+		} else if (v6) {
+			memset(IP6CB(skb), 0, sizeof(*IP6CB(skb)));
+		} else {
+			memset(IPCB(skb), 0, sizeof(*IPCB(skb)));
+		}
+		wlb_cache_clear(skb, v6);
+		skb->ignore_df |= cut;
 	}
-	wlb_cache_clear(skb, v6);
-	skb->ignore_df |= cut;
 	if (wlb_tunnel_push(skb, &tunnel, tos))
 		goto failed;
 	wlb_group_count(wn, r->group, WLB_GROUP_STAT_gre);
-	if (routed)
+	if (way == WLB_CACHE_ROUTED)
 		return NF_ACCEPT;
-	if (v6)
+	if (way == WLB_CACHE_STRAIGHT) {
+		wlb_count(wn, WLB_STAT_fast);
+		wlb_route_leave(wn->net, skb, dst, v6);
+	} else if (v6) {
 		ip6_local_out(wn->net, NULL, skb);
-	else
+	} else {
 		ip_local_out(wn->net, NULL, skb);
+	}
 	return NF_STOLEN;
 
 failed:
@@ -220,10 +327,9 @@ failed:
 static unsigned int wlb_cache_l2(struct wlb_net *wn, struct sk_buff *skb,
 				 const struct wlb_redirect *r,
 				 const struct wlb_choice *choice, bool v6,
-				 bool routed, struct dst_entry *dst,
-				 unsigned int mtu, struct neighbour *n)
+				 bool routed, struct dst_entry *dst, unsigned int mtu)
 {
-	const struct wlb_member *member = r->assign->seat[choice->seat].member;
+	struct wlb_member *member = r->assign->seat[choice->seat].member;
 	bool cut = wlb_cache_fragments(skb, v6) ||
 		   (!skb_is_gso(skb) && skb->len > mtu);
 
@@ -243,10 +349,7 @@ static unsigned int wlb_cache_l2(struct wlb_net *wn, struct sk_buff *skb,
 		wlb_settle(skb, WLB_SENT);
 		return NF_ACCEPT;
 	}
-	skb_forward_csum(skb);
-	skb_ext_reset(skb);
-	skb_clear_tstamp(skb);
-	skb_orphan(skb);
+	wlb_cache_forward(skb);
 	if (cut) {
 		wlb_settle(skb, WLB_SENT);
 		dst_output(wn->net, NULL, skb);
@@ -257,13 +360,70 @@ static unsigned int wlb_cache_l2(struct wlb_net *wn, struct sk_buff *skb,
 	 * server is unreachable, and finds the way open when it tries anew.
 	 */
 	skb->dev = dst->dev;
-	if (likely(n))
-		neigh_output(n, skb, false);
-	else
-		neigh_xmit(v6 ? NEIGH_ND_TABLE : NEIGH_ARP_TABLE, dst->dev,
-			   &member->addr, skb);
+	if (wlb_route_is_plain(dst, v6)) {
+		bool process = wlb_bh_disable();
+
+		wlb_route_keep(&this_cpu_ptr(member->cpu)->route, dst, v6);
+		wlb_bh_restore(process);
+	}
+	neigh_xmit(v6 ? NEIGH_ND_TABLE : NEIGH_ARP_TABLE, dst->dev, &member->addr, skb);
 	dst_release(dst);
 	return NF_STOLEN;
+}
+
+/*
+ * In GRE, past the rules for what this host sends: one of this second has come through
+ * them. False: it goes where they are.
+ */
+static __always_inline bool wlb_cache_gre_straight(struct wlb_net *wn, struct sk_buff *skb,
+						   const struct wlb_redirect *r,
+						   const struct wlb_choice *choice, bool v6,
+						   unsigned int *verdict)
+{
+	struct wlb_member *member = r->assign->seat[choice->seat].member;
+	const struct wlb_member_cpu *own = this_cpu_ptr(member->cpu);
+	struct dst_entry *dst;
+
+	if (READ_ONCE(own->second) != wlb_second() || skb->mark ||
+	    (!v6 && !(ip_hdr(skb)->frag_off & htons(IP_DF))))
+		return false;
+	dst = wlb_cache_straight(wn, skb, own, wlb_tunnel_overhead(v6, WLB_VIA_GRE) +
+						WLB_REDIRECT_LEN, v6);
+	if (!dst)
+		return false;
+	wlb_member_count(member, skb);
+	*verdict = wlb_cache_gre(wn, skb, r, choice, v6, WLB_CACHE_STRAIGHT, dst, &own->from);
+	return true;
+}
+
+/* By L2, with a route that is kept and a neighbour that is known. */
+static __always_inline bool wlb_cache_l2_straight(struct wlb_net *wn, struct sk_buff *skb,
+						  const struct wlb_redirect *r,
+						  struct wlb_member *member, bool v6,
+						  unsigned int *verdict)
+{
+	const struct wlb_member_cpu *own = this_cpu_ptr(member->cpu);
+	struct dst_entry *dst = wlb_cache_straight(wn, skb, own, 0, v6);
+	struct neighbour *n;
+
+	if (!dst || !wlb_seat_adjacent(dst, v6))
+		return false;
+	n = wlb_cache_neighbour(dst, &member->addr, v6);
+	if (unlikely(!n || !(READ_ONCE(n->nud_state) & NUD_VALID)))
+		return false;
+	wlb_member_count(member, skb);
+	if (wlb_cache_ttl(skb, v6) || skb_cow_head(skb, LL_RESERVED_SPACE(dst->dev))) {
+		wlb_group_count(wn, r->group, WLB_GROUP_STAT_failed);
+		*verdict = NF_DROP;
+		return true;
+	}
+	wlb_group_count(wn, r->group, WLB_GROUP_STAT_l2);
+	wlb_cache_forward(skb);
+	skb_dst_drop(skb);
+	skb->dev = dst->dev;
+	neigh_output(n, skb, false);
+	*verdict = NF_STOLEN;
+	return true;
 }
 
 /* At PRE_ROUTING the packet has no route; any one lets icmp_send() go to work. */
@@ -292,8 +452,14 @@ unsigned int wlb_cache_out(struct wlb_net *wn, struct sk_buff *skb,
 	struct neighbour *n = NULL;
 	union wlb_addr from = {};
 	struct dst_entry *dst;
+	unsigned int verdict;
 	unsigned int mtu;
 
+	/* what a queue of the administrator's gives back comes in process context */
+	if (!routed && likely(softirq_count()) &&
+	    (gre ? wlb_cache_gre_straight(wn, skb, r, choice, v6, &verdict) :
+		   wlb_cache_l2_straight(wn, skb, r, member, v6, &verdict)))
+		return verdict;
 	if (gre && r->group->has_source[v6])
 		from = r->group->source[v6];
 	dst = wlb_seat_route(wn->net, seat, &from, v6);
@@ -313,9 +479,9 @@ unsigned int wlb_cache_out(struct wlb_net *wn, struct sk_buff *skb,
 	mtu = gre ? wlb_tunnel_redirect_mtu(dst, v6) : dst_mtu(dst);
 	if (!wlb_cache_fits(skb, v6, mtu))
 		return wlb_cache_too_big(wn, skb, r, v6, routed, dst, mtu);
-	this_cpu_inc(member->stats->packets);
-	this_cpu_add(member->stats->bytes, skb->len);
+	wlb_member_count(member, skb);
 	if (gre)
-		return wlb_cache_gre(wn, skb, r, choice, v6, routed, dst, &from);
-	return wlb_cache_l2(wn, skb, r, choice, v6, routed, dst, mtu, n);
+		return wlb_cache_gre(wn, skb, r, choice, v6,
+				     routed ? WLB_CACHE_ROUTED : WLB_CACHE_OWN, dst, &from);
+	return wlb_cache_l2(wn, skb, r, choice, v6, routed, dst, mtu);
 }

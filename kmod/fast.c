@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The fast path: who may take it, and the way out. */
 #include <linux/netfilter_bridge.h>
-#include <net/arp.h>
-#include <net/ndisc.h>
 #include <net/netfilter/nf_conntrack.h>
 #include <net/netfilter/nf_conntrack_helper.h>
-#include <net/xfrm.h>
 
 #include "fast.h"
 #include "tunnel.h"
@@ -23,8 +20,8 @@ void wlb_ways_flush(struct wlb_ways __percpu *ways)
 		struct wlb_ways *w = per_cpu_ptr(ways, cpu);
 
 		for (i = 0; i < WLB_WAYS; i++) {
-			dst_release(w->way[i].dst);
-			w->way[i].dst = NULL;
+			dst_release(w->way[i].route.dst);
+			w->way[i].route.dst = NULL;
 		}
 	}
 }
@@ -42,26 +39,10 @@ static void wlb_way_set(struct wlb_net *wn, const union wlb_addr *to, struct dst
 {
 	struct wlb_way *way = wlb_way_slot(wn, to, v6);
 
-	if (way->dst != dst) {
-		/* one that nobody else holds may be on its way out */
-		if (!dst_hold_safe(dst))
-			return;
-		dst_release(way->dst);
-		way->dst = dst;
-	}
-	way->cookie = v6 ? rt6_get_cookie(wlb_rt6(dst)) : 0;
+	if (!wlb_route_keep(&way->route, dst, v6))
+		return;
 	way->v6 = v6;
 	memcpy(&way->to, to, wlb_addr_len(v6));
-}
-
-/* A plain route by a plain device. */
-static bool wlb_fast_route(const struct dst_entry *dst, bool v6)
-{
-	if (dst_xfrm(dst) || dst->lwtstate || (dst->dev->flags & IFF_LOOPBACK) ||
-	    netif_is_l3_slave(dst->dev))
-		return false;
-	return v6 ? !(wlb_rt6(dst)->rt6i_flags & (RTF_LOCAL | RTF_ANYCAST | RTF_REJECT)) :
-		    wlb_rt4(dst)->rt_type == RTN_UNICAST;
 }
 
 /*
@@ -103,7 +84,7 @@ void wlb_fast_passed(struct wlb_net *wn, const struct wlb_cg *cg, struct wlb_flo
 				      WLB_ROLE_PROCESS)) ||
 	    (in->flags & IFF_LOOPBACK) || netif_is_l3_slave(in) ||
 	    nf_bridge_info_exists(skb) || secpath_exists(skb) || skb->sk ||
-	    wlb_policy_routing(wn->net, v6) || !wlb_fast_route(dst, v6) ||
+	    wlb_policy_routing(wn->net, v6) || !wlb_route_is_plain(dst, v6) ||
 	    !wlb_fast_tracked(skb, service->fastpath == WLB_FASTPATH_AUTO))
 		return;
 	process = wlb_bh_disable();
@@ -141,38 +122,18 @@ static __always_inline void wlb_fast_hop(struct wlb_net *wn, struct sk_buff *skb
 	}
 }
 
-static __always_inline void wlb_fast_leave(struct wlb_net *wn, struct sk_buff *skb,
-					   struct dst_entry *dst, const bool v6)
-{
-	bool skip_cache = false;
-	struct neighbour *n;
-
-	if (v6) {
-		__IP6_UPD_PO_STATS(wn->net, ip6_dst_idev(dst), IPSTATS_MIB_OUT, skb->len);
-		n = ip_neigh_gw6(dst->dev, rt6_nexthop(wlb_rt6(dst), &ipv6_hdr(skb)->daddr));
-	} else {
-		__IP_UPD_PO_STATS(wn->net, IPSTATS_MIB_OUT, skb->len);
-		/* across families the cached header is of no use */
-		n = ip_neigh_for_gw(wlb_rt4(dst), skb, &skip_cache);
-	}
-	if (IS_ERR(n))
-		kfree_skb(skb);
-	else
-		neigh_output(n, skb, skip_cache);
-}
-
 void wlb_fast_send4(struct wlb_net *wn, struct sk_buff *skb, struct dst_entry *dst)
 {
 	wlb_fast_ready(wn, skb, dst);
 	wlb_fast_hop(wn, skb, dst, false);
-	wlb_fast_leave(wn, skb, dst, false);
+	wlb_route_leave(wn->net, skb, dst, false);
 }
 
 void wlb_fast_send6(struct wlb_net *wn, struct sk_buff *skb, struct dst_entry *dst)
 {
 	wlb_fast_ready(wn, skb, dst);
 	wlb_fast_hop(wn, skb, dst, true);
-	wlb_fast_leave(wn, skb, dst, true);
+	wlb_route_leave(wn->net, skb, dst, true);
 }
 
 /* FIG 6C, op 656, from here: by a route that has been told what fits on its way. */
@@ -192,7 +153,7 @@ static __always_inline unsigned int wlb_fast_tunnel(struct wlb_net *wn, struct s
 		return NF_DROP;
 	}
 	wlb_count(wn, WLB_STAT_tunnelled_out);
-	wlb_fast_leave(wn, skb, dst, v6);
+	wlb_route_leave(wn->net, skb, dst, v6);
 	return NF_STOLEN;
 }
 

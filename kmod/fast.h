@@ -14,34 +14,18 @@
 #ifndef WLB_FAST_H
 #define WLB_FAST_H
 
-#include <linux/jiffies.h>
-#include <net/dst.h>
-#include <net/ip.h>
-#include <net/ip6_route.h>
-#include <net/route.h>
-
 #include "compat.h"
 #include "conf.h"
 #include "flow.h"
 #include "plain.h"
+#include "route.h"
 
 #define WLB_WAYS	512
-
-static __always_inline struct rtable *wlb_rt4(const struct dst_entry *dst)
-{
-	return container_of(dst, struct rtable, dst);
-}
-
-static __always_inline struct rt6_info *wlb_rt6(const struct dst_entry *dst)
-{
-	return container_of(dst, struct rt6_info, dst);
-}
 
 /* How packets to an address went by the ordinary path. */
 struct wlb_way {
 	union wlb_addr to;
-	struct dst_entry *dst;	/* a reference, or NULL */
-	u32 cookie;
+	struct wlb_route route;
 	bool v6;
 };
 
@@ -53,10 +37,7 @@ struct wlb_ways {
 /* This second, and the interface; never 0. One of 65535 others says the same. */
 static __always_inline u16 wlb_fast_stamp(const struct net_device *in)
 {
-	unsigned long now = jiffies;
-	u32 second = now >> SHIFT_HZ;
-
-	return (((second ^ in->ifindex << 16) * GOLDEN_RATIO_32) >> 16) ?: 1;
+	return (((wlb_second() ^ in->ifindex << 16) * GOLDEN_RATIO_32) >> 16) ?: 1;
 }
 
 static __always_inline struct wlb_way *wlb_way_slot(struct wlb_net *wn,
@@ -73,18 +54,11 @@ static __always_inline struct wlb_way *wlb_way_slot(struct wlb_net *wn,
 static __always_inline struct dst_entry *wlb_way_get(struct wlb_net *wn,
 						     const union wlb_addr *to, bool v6)
 {
-	struct wlb_way *way = wlb_way_slot(wn, to, v6);
-	struct dst_entry *dst = way->dst;
+	const struct wlb_way *way = wlb_way_slot(wn, to, v6);
 
-	if (!dst || way->v6 != v6 || !wlb_addr_eq(&way->to, to, v6))
+	if (way->v6 != v6 || !wlb_addr_eq(&way->to, to, v6))
 		return NULL;
-	if (v6)
-		return dst_check(dst, way->cookie);
-	/* ipv4_dst_check() */
-	if (dst->obsolete != DST_OBSOLETE_FORCE_CHK ||
-	    wlb_rt4(dst)->rt_genid != rt_genid_ipv4(wn->net))
-		return NULL;
-	return dst;
+	return wlb_route_get(&way->route, wn->net, v6);
 }
 
 /*

@@ -474,6 +474,16 @@ void wlb_routers_retire(struct work_struct *work)
 	mutex_unlock(&wn->lock);
 }
 
+static void wlb_member_forget_routes(struct wlb_member *member)
+{
+	unsigned int cpu;
+
+	dst_cache_reset(&member->dst[WLB_FORWARD_GRE]);
+	dst_cache_reset(&member->dst[WLB_FORWARD_L2]);
+	for_each_possible_cpu(cpu)
+		WRITE_ONCE(per_cpu_ptr(member->cpu, cpu)->second, 0);
+}
+
 /* Routes that are remembered have the source that a group had. */
 static void wlb_groups_forget_routes(const struct wlb_groups *groups)
 {
@@ -483,10 +493,8 @@ static void wlb_groups_forget_routes(const struct wlb_groups *groups)
 		for (v6 = 0; v6 < 2; v6++) {
 			struct wlb_assign *a = groups->group[i].state->assign[v6];
 
-			for (j = 0; a && j < a->n_seats; j++) {
-				dst_cache_reset(&a->seat[j].member->dst[0]);
-				dst_cache_reset(&a->seat[j].member->dst[1]);
-			}
+			for (j = 0; a && j < a->n_seats; j++)
+				wlb_member_forget_routes(a->seat[j].member);
 		}
 	}
 }

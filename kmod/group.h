@@ -15,6 +15,7 @@
 
 #include "../include/wlb/redirect.h"
 #include "conf.h"
+#include "route.h"
 
 struct wlb_drain;
 struct wlb_flights;
@@ -23,9 +24,14 @@ struct wlb_group_stats {
 	unsigned long count[__WLB_GROUP_STAT_MAX];
 };
 
-struct wlb_member_stats {
+/* What each processor has of a member. */
+struct wlb_member_cpu {
 	unsigned long packets, bytes, returned;
-};
+	/* how one in GRE to it came through POST_ROUTING, and in which second */
+	u32 second;
+	struct wlb_route route;
+	union wlb_addr from;		/* its outer source */
+} ____cacheline_aligned_in_smp;
 
 /* A cache; lives as long as assignments of its group and family have it. */
 struct wlb_member {
@@ -33,7 +39,7 @@ struct wlb_member {
 	bool v6;
 	u16 id;				/* of no other one at the same time */
 	unsigned int users;		/* assignments; under the lock */
-	struct wlb_member_stats __percpu *stats;
+	struct wlb_member_cpu __percpu *cpu;
 	struct dst_cache dst[__WLB_FORWARD_MAX];
 };
 
@@ -162,6 +168,12 @@ struct wlb_router {
 	struct wlb_assign *old;			/* went with it, or NULL */
 	struct wlb_router *next;
 };
+
+static inline void wlb_member_count(struct wlb_member *member, const struct sk_buff *skb)
+{
+	this_cpu_inc(member->cpu->packets);
+	this_cpu_add(member->cpu->bytes, skb->len);
+}
 
 static inline void wlb_group_count(struct wlb_net *wn,
 				   const struct wlb_group *group,

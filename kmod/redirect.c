@@ -31,8 +31,8 @@ static bool wlb_passer_ordinary(const struct wlb_passer *p)
 }
 
 /* D01 5.6.2: protocol 0 is any, ports are of TCP and UDP only. */
-static bool wlb_service_has(const struct wlb_assign *a,
-			    const struct wlb_passer *p)
+static __always_inline bool wlb_service_has(const struct wlb_assign *a,
+					    const struct wlb_passer *p)
 {
 	u32 flags = a->mapping->flags;
 	unsigned int i;
@@ -51,11 +51,14 @@ static bool wlb_service_has(const struct wlb_assign *a,
 	return false;
 }
 
-static bool wlb_is_member(const struct wlb_router_family *f, unsigned int at,
-			  const union wlb_addr *addr, bool v6)
+static __always_inline bool wlb_is_member(const struct wlb_router_family *f,
+					  unsigned int at,
+					  const union wlb_addr *addr, bool v6)
 {
 	const struct wlb_index_entry *e;
 
+	if (likely(!(f->members.filter & wlb_addr_bit(addr, v6))))
+		return false;
 	wlb_index_for_each(e, &f->members, addr, v6)
 		if (e->object >> WLB_MEMBER_SHIFT == at)
 			return true;
@@ -231,7 +234,8 @@ static __always_inline unsigned int wlb_redirect_in(struct wlb_net *wn,
 
 	if (!router || skb->pkt_type != PACKET_HOST || wlb_is_bridged(skb))
 		return NF_ACCEPT;
-	if (wlb_returned(wn, router, skb, v6, &verdict))
+	if (unlikely(wlb_may_be_returned(skb, v6)) &&
+	    wlb_returned(wn, router, skb, v6, &verdict))
 		return verdict;
 	if (!router->by_family[v6].pre)
 		return NF_ACCEPT;
@@ -255,8 +259,13 @@ static __always_inline unsigned int wlb_redirect_out(struct wlb_net *wn,
 	struct wlb_trial t = { .dev = state->in, .routed = true };
 	const struct wlb_router_family *f;
 
-	if (!router || !skb->skb_iif || !state->in)
+	if (!router)
 		return NF_ACCEPT;
+	if (!state->in || !skb->skb_iif) {
+		if (wlb_ip_proto(skb, v6) == IPPROTO_GRE)
+			wlb_cache_passed(wn, router, skb, v6);
+		return NF_ACCEPT;
+	}
 	if (wlb_settled(skb)) {
 		if (!rcu_access_pointer(wn->process))
 			wlb_settle(skb, WLB_UNSETTLED);

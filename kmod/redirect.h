@@ -55,6 +55,14 @@ unsigned int wlb_cache_out(struct wlb_net *wn, struct sk_buff *skb,
 			   bool routed);
 
 /*
+ * At POST_ROUTING: a packet of this host's own has come through everything. If it is one
+ * to a cache in GRE, that cache's next ones of this second may go past all that, unless
+ * something speaks against it.
+ */
+void wlb_cache_passed(struct wlb_net *wn, const struct wlb_router *router,
+		      const struct sk_buff *skb, bool v6);
+
+/*
  * The way to a seat by its method, NULL if there is none; @from: the outer source,
  * or zero, and then what it is to be.
  */
@@ -72,9 +80,24 @@ unsigned int wlb_cache_none(struct wlb_net *wn, const struct wlb_group *group,
 /*
  * Something else that concerns the redirection: a packet in GRE that a cache
  * returns, or an error about one in GRE to a cache. True with the verdict if so.
+ * Of what wlb_may_be_returned() only.
  */
 bool wlb_returned(struct wlb_net *wn, const struct wlb_router *router,
 		  struct sk_buff *skb, bool v6, unsigned int *verdict);
+
+/* Behind extension headers is none that we look for. */
+static __always_inline u8 wlb_ip_proto(const struct sk_buff *skb, bool v6)
+{
+	return v6 ? ipv6_hdr(skb)->nexthdr : ip_hdr(skb)->protocol;
+}
+
+/* Of all others wlb_returned() need not be asked. */
+static __always_inline bool wlb_may_be_returned(const struct sk_buff *skb, bool v6)
+{
+	u8 proto = wlb_ip_proto(skb, v6);
+
+	return proto == IPPROTO_GRE || proto == (v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
+}
 
 /* GRE at @off of a packet for or of a cache: no options, and the protocol type. */
 bool wlb_is_redirect_gre(const struct sk_buff *skb, unsigned int off);

@@ -158,7 +158,7 @@ static unsigned int wlb_return_in(struct wlb_net *wn,
 	wlb_settle(skb, WLB_RETURNED);
 	r = &f->redirect[e->object >> WLB_MEMBER_SHIFT];
 	this_cpu_inc(r->assign->seat[e->object & (WLB_MAX_CACHES - 1)]
-			.member->stats->returned);
+			.member->cpu->returned);
 	wlb_group_count(wn, r->group, WLB_GROUP_STAT_returned);
 	return NF_ACCEPT;
 }
@@ -192,15 +192,11 @@ bool wlb_returned(struct wlb_net *wn, const struct wlb_router *router,
 	const struct wlb_router_family *f = &router->by_family[v6];
 	union wlb_addr src = {}, dst = {};
 	unsigned int off;
-	u8 proto;
 
-	proto = v6 ? ipv6_hdr(skb)->nexthdr : ip_hdr(skb)->protocol;
-	if (proto == (v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP)) {
+	if (wlb_ip_proto(skb, v6) != IPPROTO_GRE) {
 		*verdict = NF_DROP;
 		return f->n && wlb_return_icmp(wn, f, skb, v6);
 	}
-	if (proto != IPPROTO_GRE)
-		return false;
 	off = v6 ? sizeof(struct ipv6hdr) : ip_hdrlen(skb);
 	if (!wlb_is_redirect_gre(skb, off) ||
 	    (!v6 && ip_is_fragment(ip_hdr(skb))))

@@ -86,6 +86,45 @@ def test_l2(farm, family):
     assert farm.counters()["redirect_l2"] >= len(there)
 
 
+def test_l2_changes(farm, family):
+    """The route to the neighbour is kept from packet to packet, and is what it is now: another MAC
+    address, no network with the cache any more, a smaller MTU."""
+    farm.set_groups(group())
+    farm.assign(family, farm.one("k1", family, L2, L2))
+    page = web.big_file().read_bytes()
+    assert web.fetch(farm["c"], farm.origins[family][0], "10M") == ("k1", page)
+    k1, r = farm["k1"], farm["r"]
+    old = json.loads(k1.out("ip", "-j", "link", "show", "wan0"))[0]["address"]
+    own = farm.caches["k1"][family]
+    k1.run("ip", "link", "set", "wan0", "address", "02:00:00:00:77:01")
+    r.run("ip", "neigh", "replace", own, "lladdr", "02:00:00:00:77:01", "dev", "dmz0")
+    try:
+        assert farm.who(family) == "k1"
+    finally:
+        k1.run("ip", "link", "set", "wan0", "address", old)
+        r.run("ip", "neigh", "replace", own, "lladdr", old, "dev", "dmz0")
+    before = farm.counters()
+    bits = 32 if family == 4 else 128
+    r.run("ip", "route", "add", f"{own}/{bits}", "via", farm.router["k3"][family][:-1] + "2")
+    try:
+        assert farm.who(family) == "s"
+        assert grown(farm, before, "redirect_not_adjacent")[0]
+    finally:
+        r.run("ip", "route", "del", f"{own}/{bits}")
+    assert farm.who(family) == "k1"
+    farm.offloads("off")
+    r.run("ip", "link", "set", "dmz0", "mtu", "1400")
+    try:
+        before = farm.counters()
+        data = os.urandom(200000)
+        farm.assign(family, farm.one("k1", family, L2, L2, ports=(81,)))
+        assert farm.upload(family, data) == ("k1", hashlib.sha256(data).hexdigest())
+        assert grown(farm, before, "redirect_too_big")[0]
+    finally:
+        r.run("ip", "link", "set", "dmz0", "mtu", "1500")
+        farm.offloads("on")
+
+
 def test_source(farm, family):
     """The outer source is the router id, if the group has one."""
     source = {4: "10.1.1.1", 6: "2001:db8:1::1"}
@@ -99,6 +138,62 @@ def test_source(farm, family):
     assert {bytes(p)[at:at + len(wanted)] for p in capture.packets()} == {wanted}
     farm.set_groups(group())
     assert farm.who(family) == "k1"
+
+
+def gre_rules(farm, statement=""):
+    """Makes the router's rules for what it sends; how many packets have come by them since."""
+    farm["r"].run("nft", "-f", "-", stdin=f"""
+table inet own {{}}
+delete table inet own
+table inet own {{
+    counter gre {{}}
+    chain out {{ type route hook output priority 0; meta l4proto 47 counter name gre {statement}; }}
+}}
+""")
+
+    def seen():
+        listed = json.loads(farm["r"].out("nft", "-j", "list", "counters", "table", "inet", "own"))
+        return next(o["counter"]["packets"] for o in listed["nftables"] if "counter" in o)
+    return seen
+
+
+def test_straight(farm, family):
+    """GRE goes from PRE_ROUTING to the neighbour as long as the same second has seen a packet to
+    that cache come through all rules for what the router sends. So these see one in a second,
+    and are obeyed within one; those that would have changed the packets see them all."""
+    farm.redirect(family)
+    page = web.big_file().read_bytes()
+    names = ("redirect_gre", "fast")
+    try:
+        for statement, straight in (("", True), ("meta mark set 7", False)):
+            seen = gre_rules(farm, statement)
+            time.sleep(1.1)
+            before = farm.counters()
+            assert web.fetch(farm["c"], farm.origins[family][0], "10M") == ("k1", page)
+            sent, fast = grown(farm, before, *names)
+            assert sent == fast + seen() and (fast > sent / 2 if straight else fast == 0)
+        gre_rules(farm)
+        assert farm.who(family) == "k1"
+        farm["r"].run("nft", "add", "rule", "inet", "own", "out", "meta", "l4proto", "47", "drop")
+        time.sleep(1.1)
+        with pytest.raises(TimeoutError):
+            farm["c"].connect(farm.origins[family][0], 80, timeout=1.5)
+    finally:
+        farm["r"].run("nft", "delete", "table", "inet", "own")
+    # What the route says now, and the way to it.
+    farm.assign(family, farm.one("k3", family))
+    before = farm.counters()
+    assert web.fetch(farm["c"], farm.origins[family][0], "10M") == ("k3", page)
+    assert grown(farm, before, "fast")[0]
+    net, gateway = (("10.3.0.0/24", "10.4.0.2") if family == 4 else
+                    ("2001:db8:3::/64", "2001:db8:4::2"))
+    farm["r"].run("ip", "route", "replace", "unreachable", net)
+    try:
+        assert farm.who(family) == "s"
+    finally:
+        farm["r"].run("ip", "route", "del", "unreachable", net)
+        farm["r"].run("ip", "route", "replace", net, "via", gateway)
+    assert farm.who(family) == "k3"
 
 
 @pytest.mark.parametrize("offloads", ["on", "off"])
