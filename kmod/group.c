@@ -4,6 +4,7 @@
 #include <linux/slab.h>
 #include <linux/sort.h>
 
+#include "../include/wlb/wccp_service.h"
 #include "drain.h"
 #include "group.h"
 
@@ -347,17 +348,20 @@ err_groups:
 	return ERR_PTR(err);
 }
 
-/* Highest priority first, then standard services, then the lower id: wccp 2.2. */
+static struct wlb_wccp_rank wlb_redirect_rank(const struct wlb_redirect *r)
+{
+	return (struct wlb_wccp_rank){
+		.priority = r->assign->priority, .type = r->group->state->type,
+		.id = r->group->state->id,
+	};
+}
+
 static int wlb_redirect_cmp(const void *a, const void *b)
 {
-	const struct wlb_redirect *x = a, *y = b;
-	const struct wlb_group_state *s = x->group->state, *t = y->group->state;
+	struct wlb_wccp_rank x = wlb_redirect_rank(a);
+	struct wlb_wccp_rank y = wlb_redirect_rank(b);
 
-	if (x->assign->priority != y->assign->priority)
-		return (int)y->assign->priority - (int)x->assign->priority;
-	if (s->type != t->type)
-		return (int)s->type - (int)t->type;
-	return (int)s->id - (int)t->id;
+	return wlb_wccp_order(&x, &y);
 }
 
 static int wlb_router_build_family(struct wlb_router_family *f,

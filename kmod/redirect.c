@@ -10,6 +10,7 @@
 #include <net/ndisc.h>
 #include <net/netfilter/nf_conntrack.h>
 
+#include "../include/wlb/wccp_service.h"
 #include "redirect.h"
 
 /* Neither end is nobody's, everybody's or the link's. */
@@ -30,25 +31,15 @@ static bool wlb_passer_ordinary(const struct wlb_passer *p)
 	       !ipv4_is_loopback(p->dst.v4);
 }
 
-/* D01 5.6.2: protocol 0 is any, ports are of TCP and UDP only. */
 static __always_inline bool wlb_service_has(const struct wlb_assign *a,
 					    const struct wlb_passer *p)
 {
-	u32 flags = a->mapping->flags;
-	unsigned int i;
-	u16 port;
+	struct wlb_wccp_packet packet = {
+		.protocol = p->proto, .sport = p->sport, .dport = p->dport,
+	};
 
-	if (a->protocol != p->proto &&
-	    (a->protocol || (flags & WLB_WCCP_ONLY_PROTO0)))
-		return false;
-	if (!(flags & WLB_WCCP_PORTS) ||
-	    (a->protocol != IPPROTO_TCP && a->protocol != IPPROTO_UDP))
-		return true;
-	port = flags & WLB_WCCP_PORTS_SRC ? p->sport : p->dport;
-	for (i = 0; i < a->n_ports; i++)
-		if (a->port[i] == port)
-			return true;
-	return false;
+	return wlb_wccp_covers(a->protocol, a->mapping->flags, a->port,
+			       a->n_ports, &packet);
 }
 
 static __always_inline bool wlb_is_member(const struct wlb_router_family *f,

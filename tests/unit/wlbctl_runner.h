@@ -17,7 +17,10 @@ struct Outcome {
     std::string netns;
 };
 
-inline Outcome wlbctl(FakeState &state, const std::string &line, const cli::Ask &ask = {})
+using Run = decltype(cli::Context::run_program);
+
+inline Outcome wlbctl(FakeState &state, const std::string &line, const cli::Ask &ask = {},
+                      const Run &run = &cli::run_program)
 {
     std::ostringstream out;
     std::ostringstream err;
@@ -29,6 +32,7 @@ inline Outcome wlbctl(FakeState &state, const std::string &line, const cli::Ask 
                          },
                          false, ""};
     context.ask = ask;
+    context.run_program = run;
     const int status = cli::run(context, line.empty() ? cli::Args{} : split(line, ' '));
     return {status, out.str(), err.str(), netns};
 }

@@ -4,6 +4,7 @@
 
 #include "wlb/cache_router.h"
 #include "wlbctl/daemon_command.h"
+#include "wlbctl/flow_end.h"
 #include "wlbctl/options.h"
 #include "wlbctl/wccp_text.h"
 
@@ -34,31 +35,14 @@ const Part *part_of(const std::string &word)
     return found == parts.end() ? nullptr : found;
 }
 
-// "10.0.0.1:80", "[2001:db8::1]:80", or an address alone.
 Status read_endpoint(const std::string &text, const std::string &name, Json &request)
 {
-    auto address = text;
-    std::string port;
-    if (!text.empty() && text.front() == '[') {
-        const auto end = text.find(']');
-        if (end == text.npos)
-            return Error{name + ": \"" + text + "\" has no closing bracket"};
-        address = text.substr(1, end - 1);
-        port = text.substr(end + 1);
-    } else if (std::count(text.begin(), text.end(), ':') == 1) {
-        address = text.substr(0, text.find(':'));
-        port = text.substr(text.find(':'));
-    }
-    const auto parsed = Address::parse(address);
-    if (!parsed)
-        return Error{name + ": " + parsed.error().message};
-    request[name] = parsed->text();
-    if (port.empty())
-        return Done{};
-    const auto number = parse_port(std::string_view(port).substr(port.front() == ':' ? 1 : 0));
-    if (!number)
-        return Error{name + ": " + number.error().message};
-    request[name + "-port"] = *number;
+    const auto end = parse_flow_end(text);
+    if (!end)
+        return Error{name + ": " + end.error().message};
+    request[name] = end->address.text();
+    if (end->port)
+        request[name + "-port"] = *end->port;
     return Done{};
 }
 
