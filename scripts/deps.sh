@@ -38,7 +38,7 @@ packages=(
 	qemu-system-x86 busybox-static cpio debootstrap
 	# scenarios
 	conntrack curl ethtool haproxy iperf3 iproute2 iputils-ping nftables nginx-light openssl procps
-	squid tcpdump tshark python3-pytest python3-scapy
+	squid tcpdump tshark zsh python3-pytest python3-scapy
 	# benchmarks
 	apache2-utils ipvsadm jq
 )

@@ -19,7 +19,7 @@ LOGS = RESULTS / "check"
 CACHE = pathlib.Path(os.environ.get("WLB_CACHE", "/var/cache/wlb"))
 
 COMMANDS = """make gcc g++ clang++ clang-format clang-tidy sparse shellcheck perl pkg-config
-    flake8 flex bison ccache
+    flake8 flex bison ccache zsh
     modprobe depmod qemu-system-x86_64 busybox cpio xz ip tc ss ping curl nginx openssl tcpdump
     tshark nft ethtool iperf3 conntrack squid haproxy debootstrap dh_dkms lintian
     systemd-analyze""".split()
@@ -297,7 +297,10 @@ def shell():
             continue
         with path.open("rb") as file:
             first = file.readline()
-        completion = name.startswith("packaging/completion/")
+        if name == "packaging/completion/_wlbctl":
+            yield simple("shell", name, "zsh", "-n", name)
+            continue
+        completion = name == "packaging/completion/wlbctl"
         if re.match(rb"#!.*\b(ba|da)?sh\b", first) or name.endswith(".sh") or completion:
             dialect = ["-s", "bash"] if completion else []
             yield simple("shell", name, "shellcheck", "-x", *dialect, name)
@@ -491,8 +494,9 @@ SUITES = {
     "deps": deps, "kmod": lambda: kmod("6.1", "6.12"), "kmod-uml": lambda: kmod("uml"),
     "kmod-smp": lambda: kmod("smp"), "kmod-kcsan": lambda: kmod("kcsan"), "clang": clang,
     "checkpatch": checkpatch, "userspace": userspace, "unit": unit, "style": style,
-    "shell": shell, "python": python, "dissector": dissector, "explore": explore, "fuzz": fuzz,
-    "sim": sim, "bench": bench, "packaging": packaging, "page": page,
+    "shell": shell, "python": python, "dissector": dissector,
+    "explore": explore, "fuzz": fuzz, "sim": sim, "bench": bench, "packaging": packaging,
+    "page": page,
     "packaging-lab": installed,
     **{name: lambda n=name, m=machine: lab(n, m) for name, machine in MACHINES.items()},
 }
