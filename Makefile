@@ -89,7 +89,7 @@ lint: deps ## what reads the sources: compilers' warnings, sparse, checkpatch, l
 
 # What is installed where, and so what uninstall takes away.
 SBIN     := wlbctl wlb-routerd wlb-cached wlb-processd wlb-gatewayd wlb-replicad
-MAN      := $(wildcard docs/*.[58])
+MAN      := $(wildcard docs/*.[578])
 EXAMPLES := packaging/wlb.toml.example $(wildcard packaging/examples/*)
 UNITS    := $(patsubst packaging/systemd/%,%,\
 	$(wildcard packaging/systemd/*.service packaging/systemd/*.d/*))

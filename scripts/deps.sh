@@ -31,7 +31,7 @@ packages=(
 	libelf1 pahole # used by the kernels' build tools
 	flex bison libelf-dev # and for kernels of our own
 	# check
-	clang clang-format clang-tidy libclang-rt-14-dev sparse shellcheck flake8 perl xz-utils git
+	clang clang-format clang-tidy libclang-rt-14-dev sparse shellcheck flake8 mandoc perl xz-utils git
 	# packages
 	debhelper dh-dkms dpkg-dev lintian systemd
 	# test machines

@@ -19,7 +19,7 @@ LOGS = RESULTS / "check"
 CACHE = pathlib.Path(os.environ.get("WLB_CACHE", "/var/cache/wlb"))
 
 COMMANDS = """make gcc g++ clang++ clang-format clang-tidy sparse shellcheck perl pkg-config
-    flake8 flex bison ccache zsh
+    flake8 flex bison ccache mandoc zsh
     modprobe depmod qemu-system-x86_64 busybox cpio xz ip tc ss ping curl nginx openssl tcpdump
     tshark nft ethtool iperf3 conntrack squid haproxy debootstrap dh_dkms lintian
     systemd-analyze""".split()
@@ -282,6 +282,12 @@ def python():
     yield simple("python", "flake8", "flake8", "scripts", "tests")
 
 
+def manual():
+    """Pages as mandoc reads them, which says what is wrong in them."""
+    for page in sorted((REPO / "docs").glob("*.[578]")):
+        yield simple("manual", page.name, "mandoc", "-T", "lint", "-W", "warning", page)
+
+
 def dissector():
     """Wireshark's view of tags."""
     yield simple("dissector", "tshark", "/usr/bin/python3", "-m", "pytest", "-q", "--color=no",
@@ -494,7 +500,7 @@ SUITES = {
     "deps": deps, "kmod": lambda: kmod("6.1", "6.12"), "kmod-uml": lambda: kmod("uml"),
     "kmod-smp": lambda: kmod("smp"), "kmod-kcsan": lambda: kmod("kcsan"), "clang": clang,
     "checkpatch": checkpatch, "userspace": userspace, "unit": unit, "style": style,
-    "shell": shell, "python": python, "dissector": dissector,
+    "shell": shell, "python": python, "manual": manual, "dissector": dissector,
     "explore": explore, "fuzz": fuzz, "sim": sim, "bench": bench, "packaging": packaging,
     "page": page,
     "packaging-lab": installed,
@@ -510,7 +516,7 @@ TARGETS = {
              "lab-6.1-redirect", "lab-6.1-caches", "packaging", "sim", "style",
              "lab-6.1-counted", "lab-6.1-direct", "lab-6.1-rate", "lab-6.1-registry", "bench",
              "lab-6.12-counted", "lab-6.12", "clang", "checkpatch", "unit", "shell", "python",
-             "dissector"]),
+             "manual", "dissector"]),
         # which judges what machines have kept
         (1, ["page"])],
     "debug": [
@@ -521,7 +527,8 @@ TARGETS = {
     "matrix": [(1, ["kmod-uml", "userspace", "uml-matrix"])],
     "smp": [(1, ["kmod-smp", "userspace", "smp"])],
     "kcsan": [(1, ["kmod-kcsan", "userspace", "kcsan"])],
-    "lint": [(1, ["kmod", "clang"]), (2, ["style", "checkpatch", "shell", "python"])],
+    "lint": [(1, ["kmod", "clang"]), (2, ["style", "checkpatch", "shell", "python",
+                                          "manual"])],
 }
 
 
