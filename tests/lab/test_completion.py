@@ -11,6 +11,7 @@ import pytest
 
 from wlblab import kernel, pace, wccp
 from wlblab.cached import Cached
+from wlblab.host import wait_until
 from wlblab.net import Net
 from wlblab.wlb import WLBCTL
 
@@ -25,7 +26,7 @@ bind '"\C-t": insert-completions'
 bind -x '"\C-o": show'
 """
 ZSH = rf"""
-PS1=; unsetopt zle_bracketed_paste; fpath=({FILES} $fpath)
+PS1=; unset zle_bracketed_paste; fpath=({FILES} $fpath)
 autoload -U compinit; compinit -u -D
 every() {{ _main_complete; compstate[insert]=all }}
 zle -C every complete-word every
@@ -76,25 +77,25 @@ class Shell:
 def gateway(leaks):
     kernel.load()
     with Net() as net:
-        net.add_host("cg")
+        for name in ("cg", "k"):
+            net.add_host(name)
+        net.add_link("cg", "lan0", "k", "lan0", ["10.2.0.1/24"], ["10.2.0.2/24"])
         net.build()
         host = net["cg"]
-        host.run("ip", "address", "add", "10.2.0.1/24", "dev", "lo")
-        host.run("ip", "address", "add", "10.2.0.2/24", "dev", "lo")
         for line in ("service add web --ports 80 --replicas any",
                      "service add mail --ports 25 --replicas any",
                      "origin add www --server 203.0.113.10 --ports 80 --replica 198.51.100.7",
                      "replica add far --server 203.0.113.20 --ports 80 --local 10.2.0.1 "
                      "--from 203.0.113.1"):
             host.run(WLBCTL, *line.split())
-        daemon = wccp.Routerd(host)
-        daemon.start({"service": "web-cache", "redirect_in": ["lo"],
-                      "group_list": ["10.2.0.0/24"], "source": ["10.2.0.1"]},
-                     {"service": 51, "redirect_in": ["lo"],
-                      "group_list": ["10.2.0.0/24"], "source": ["10.2.0.1"]})
-        Cached(host).start({"service": "web-cache", "address": "10.2.0.2",
-                            "routers": ["10.2.0.9"]})
-        host.run(WLBCTL, "bypass", "add", "2001:db8::1")
+        wccp.Routerd(host).start(*({"service": service, "redirect_in": ["lan0"],
+                                    "group_list": ["10.2.0.0/24"], "source": ["10.2.0.1"]}
+                                   for service in ("web-cache", 51)))
+        Cached(net["k"]).start({"service": "web-cache", "address": "10.2.0.2",
+                                "routers": ["10.2.0.1"]})
+        add = WLBCTL, "bypass", "add", "2001:db8::1"
+        wait_until("the router takes the cache", lambda: net["k"].run(
+            *add, check=False).returncode == 0, 60)
         yield host
     kernel.unload()
 
@@ -128,7 +129,7 @@ def test_words(shell, gateway):
      "--replicas any"),
     ("wlbctl service del ", "wlbctl service del mail web"),
     ("wlbctl -n cg service del m", "wlbctl -n cg service del mail"),
-    ("wlbctl -n ", "wlbctl -n cg"),
+    ("wlbctl -n ", "wlbctl -n cg k"),
     ("wlbctl gateway show w", "wlbctl gateway show www"),
     ("wlbctl replica busy ", "wlbctl replica busy off on"),
     ("wlbctl replica busy on f", "wlbctl replica busy on far"),
@@ -136,8 +137,8 @@ def test_words(shell, gateway):
     ("wlbctl wccp show web-cache v", "wlbctl wccp show web-cache view"),
     ("wlbctl wccp show co", "wlbctl wccp show counters"),
     ("wlbctl check m", "wlbctl check my.toml"),
-    ("wlbctl cache drain ", "wlbctl cache drain web-cache"),
-    ("wlbctl bypass del 2001:", "wlbctl bypass del 2001:db8::1"),
+    ("wlbctl -n k cache drain ", "wlbctl -n k cache drain web-cache"),
+    ("wlbctl -n k bypass del 2001:", "wlbctl -n k bypass del 2001:db8::1"),
     ("wlbctl nothing ", "wlbctl nothing"),
 ])
 def test_names(shell, line, whole):

@@ -133,8 +133,7 @@ int complete(Context &context, const Args &args)
         }
         Args objects;
         for (const auto &command : all_commands())
-            if (objects.empty() || objects.back() != command.object)
-                objects.emplace_back(command.object);
+            objects.emplace_back(command.object);
         std::sort(objects.begin(), objects.end());
         objects.erase(std::unique(objects.begin(), objects.end()), objects.end());
         offer(context, objects, last);
