@@ -89,13 +89,14 @@ lint: deps ## what reads the sources: compilers' warnings, sparse, checkpatch, l
 
 # What is installed where, and so what uninstall takes away.
 SBIN     := wlbctl wlb-routerd wlb-cached wlb-processd wlb-gatewayd wlb-replicad
-MAN      := $(wildcard docs/*.[58])
+MAN      := $(wildcard docs/*.[578])
 EXAMPLES := packaging/wlb.toml.example $(wildcard packaging/examples/*)
 UNITS    := $(patsubst packaging/systemd/%,%,\
 	$(wildcard packaging/systemd/*.service packaging/systemd/*.d/*))
 UNITDIR  ?= $(PREFIX)/lib/systemd/system
 MODULE   := /lib/modules/$(KVER)/extra/wlb.ko
 COMPLETION  := $(PREFIX)/share/bash-completion/completions/wlbctl
+ZSH_DIR     ?= $(PREFIX)/share/zsh/site-functions
 HEADER      := $(PREFIX)/include/linux/wlb.h
 DISSECTOR   := $(PREFIX)/share/wlb/wlb.lua
 DASHBOARD   := $(PREFIX)/share/wlb/grafana.json
@@ -103,7 +104,7 @@ EXAMPLE_DIR := $(PREFIX)/share/doc/wlb/examples
 man_path = $(PREFIX)/share/man/man$(patsubst .%,%,$(suffix $(1)))/$(notdir $(1))
 INSTALLED := $(MODULE) $(SBIN:%=$(PREFIX)/sbin/%) $(foreach page,$(MAN),$(call man_path,$(page))) \
 	$(UNITS:%=$(UNITDIR)/%) $(addprefix $(EXAMPLE_DIR)/,$(notdir $(EXAMPLES))) $(COMPLETION) $(HEADER) \
-	$(DISSECTOR) $(DASHBOARD)
+	$(DISSECTOR) $(DASHBOARD) $(ZSH_DIR)/_wlbctl
 
 install: all install-userspace ## install module, wlbctl, daemons, units, man pages, examples
 	install -D -m 644 build/kmod/$(KVER)/wlb.ko $(DESTDIR)$(MODULE)
@@ -121,6 +122,7 @@ install-userspace: userspace
 		install -D -m 644 packaging/systemd/$$unit $(DESTDIR)$(UNITDIR)/$$unit; \
 		sed -i 's|=\(+\?\)/usr/sbin/wlb|=\1$(PREFIX)/sbin/wlb|' $(DESTDIR)$(UNITDIR)/$$unit; done
 	install -D -m 644 packaging/completion/wlbctl $(DESTDIR)$(COMPLETION)
+	install -D -m 644 packaging/completion/_wlbctl $(DESTDIR)$(ZSH_DIR)/_wlbctl
 	install -D -m 644 include/uapi/linux/wlb.h $(DESTDIR)$(HEADER)
 	install -D -m 644 packaging/wireshark/wlb.lua $(DESTDIR)$(DISSECTOR)
 	install -D -m 644 packaging/grafana/wlb.json $(DESTDIR)$(DASHBOARD)

@@ -31,14 +31,14 @@ packages=(
 	libelf1 pahole # used by the kernels' build tools
 	flex bison libelf-dev # and for kernels of our own
 	# check
-	clang clang-format clang-tidy libclang-rt-14-dev sparse shellcheck flake8 perl xz-utils git
+	clang clang-format clang-tidy libclang-rt-14-dev sparse shellcheck flake8 mandoc perl xz-utils git
 	# packages
 	debhelper dh-dkms dpkg-dev lintian systemd
 	# test machines
 	qemu-system-x86 busybox-static cpio debootstrap
 	# scenarios
 	conntrack curl ethtool haproxy iperf3 iproute2 iputils-ping nftables nginx-light openssl procps
-	squid tcpdump tshark python3-pytest python3-scapy
+	squid tcpdump tshark zsh python3-pytest python3-scapy
 	# benchmarks
 	apache2-utils ipvsadm jq
 )

@@ -19,7 +19,7 @@ LOGS = RESULTS / "check"
 CACHE = pathlib.Path(os.environ.get("WLB_CACHE", "/var/cache/wlb"))
 
 COMMANDS = """make gcc g++ clang++ clang-format clang-tidy sparse shellcheck perl pkg-config
-    flake8 flex bison ccache
+    flake8 flex bison ccache mandoc zsh
     modprobe depmod qemu-system-x86_64 busybox cpio xz ip tc ss ping curl nginx openssl tcpdump
     tshark nft ethtool iperf3 conntrack squid haproxy debootstrap dh_dkms lintian
     systemd-analyze""".split()
@@ -61,7 +61,8 @@ CLIENT_GATEWAY = lab_files("test_syn", "test_answers", "test_carried", "test_lim
 RETURNS = lab_files("test_returns", "test_spoof", "test_practice", "test_fastpath")
 MATRIX = lab_files("test_icmp", "test_matrix")
 # Exact delays, or long waits, which the counted clock skips.
-COUNTED = lab_files("test_baseline", "test_smoke", "test_dead", "test_cookies")
+COUNTED = lab_files("test_baseline", "test_smoke", "test_dead", "test_cookies",
+                    "test_completion")
 DIRECT = lab_files("test_direct")
 # Cache router and cache: a net of its own, which all scenarios of a file share.
 REDIRECT = lab_files("test_redirect", "test_routerd", "test_http")
@@ -282,6 +283,12 @@ def python():
     yield simple("python", "flake8", "flake8", "scripts", "tests")
 
 
+def manual():
+    """Pages as mandoc reads them, which says what is wrong in them."""
+    for page in sorted((REPO / "docs").glob("*.[578]")):
+        yield simple("manual", page.name, "mandoc", "-T", "lint", "-W", "warning", page)
+
+
 def dissector():
     """Wireshark's view of tags."""
     yield simple("dissector", "tshark", "/usr/bin/python3", "-m", "pytest", "-q", "--color=no",
@@ -297,7 +304,10 @@ def shell():
             continue
         with path.open("rb") as file:
             first = file.readline()
-        completion = name.startswith("packaging/completion/")
+        if name == "packaging/completion/_wlbctl":
+            yield simple("shell", name, "zsh", "-n", name)
+            continue
+        completion = name == "packaging/completion/wlbctl"
         if re.match(rb"#!.*\b(ba|da)?sh\b", first) or name.endswith(".sh") or completion:
             dialect = ["-s", "bash"] if completion else []
             yield simple("shell", name, "shellcheck", "-x", *dialect, name)
@@ -491,8 +501,9 @@ SUITES = {
     "deps": deps, "kmod": lambda: kmod("6.1", "6.12"), "kmod-uml": lambda: kmod("uml"),
     "kmod-smp": lambda: kmod("smp"), "kmod-kcsan": lambda: kmod("kcsan"), "clang": clang,
     "checkpatch": checkpatch, "userspace": userspace, "unit": unit, "style": style,
-    "shell": shell, "python": python, "dissector": dissector, "explore": explore, "fuzz": fuzz,
-    "sim": sim, "bench": bench, "packaging": packaging, "page": page,
+    "shell": shell, "python": python, "manual": manual, "dissector": dissector,
+    "explore": explore, "fuzz": fuzz, "sim": sim, "bench": bench, "packaging": packaging,
+    "page": page,
     "packaging-lab": installed,
     **{name: lambda n=name, m=machine: lab(n, m) for name, machine in MACHINES.items()},
 }
@@ -506,7 +517,7 @@ TARGETS = {
              "lab-6.1-redirect", "lab-6.1-caches", "packaging", "sim", "style",
              "lab-6.1-counted", "lab-6.1-direct", "lab-6.1-rate", "lab-6.1-registry", "bench",
              "lab-6.12-counted", "lab-6.12", "clang", "checkpatch", "unit", "shell", "python",
-             "dissector"]),
+             "manual", "dissector"]),
         # which judges what machines have kept
         (1, ["page"])],
     "debug": [
@@ -517,7 +528,8 @@ TARGETS = {
     "matrix": [(1, ["kmod-uml", "userspace", "uml-matrix"])],
     "smp": [(1, ["kmod-smp", "userspace", "smp"])],
     "kcsan": [(1, ["kmod-kcsan", "userspace", "kcsan"])],
-    "lint": [(1, ["kmod", "clang"]), (2, ["style", "checkpatch", "shell", "python"])],
+    "lint": [(1, ["kmod", "clang"]), (2, ["style", "checkpatch", "shell", "python",
+                                          "manual"])],
 }
 
 

@@ -161,6 +161,73 @@ TEST_CASE("global options stand before or behind", "[cli]")
     }
 }
 
+TEST_CASE("a word that is not whole yet becomes what could stand there", "[cli]")
+{
+    test::FakeState state;
+    REQUIRE(wlbctl(state, add_web).status == 0);
+    REQUIRE(wlbctl(state, add_www).status == 0);
+    REQUIRE(wlbctl(state, add_served).status == 0);
+    state.running.config.client_gateway.services.front().name = "a-b";
+    const auto other = state.running.config.client_gateway.services.front();
+    state.running.config.client_gateway.services.push_back(other);
+    // Only the kernel takes such a name; a shell would run it.
+    state.running.config.client_gateway.services.back().name = "a$(reboot)";
+    state.bypasses.push_back({std::nullopt, address("2001:db8::1"), seconds{1}});
+    const int writes = state.writes;
+
+    const cli::Ask ask = [](const std::string &daemon, const std::string &,
+                            const Json &request) -> Result<Json> {
+        CHECK(request == Json{{"command", "show"}});
+        return Json{{"groups", {{{"group", daemon}}, {{"group", "51"}}, {{"group", "51"}}}}};
+    };
+    const std::pair<const char *, const char *> lines[] = {
+        {"serv", "service\n"},
+        {"-", "--json\n--netns\n--help\n--version\n"},
+        {"-j origin ", "add\ndel\nlist\n"},
+        {"service d", "del\n"},
+        {"service del ", "a-b\n"},
+        {"service del a-b ", "--json\n--netns\n--help\n"},
+        {"service add a", ""},
+        {"service add new --race ", "race\ndirect\n"},
+        {"service add new --race=d", "--race=direct\n"},
+        {"service add new --ports 80 --replicas a", "any\n"},
+        {"service add new --fa", "--fan-out\n--fastpath\n"},
+        {"origin del ", "www\n"},
+        {"gateway show ", "www\n"},
+        {"replica busy o", "on\noff\n"},
+        {"replica busy on ", "www\n"},
+        {"replica add new --tr", "--trust-path\n"},
+        {"replica add new --trust-path ", "--json\n--netns\n--help\n--server\n--ports\n--local\n"
+                                          "--return\n--via\n--trust-path\n--from\n"},
+        {"wccp show w", "wlb-routerd\n"},
+        {"wccp show 5", "51\n"},
+        {"wccp show 51 v", "view\n"},
+        {"wccp show ass", "assignment\n"},
+        {"wccp hash 51 ", ""},
+        {"cache drain w", "wlb-cached\n"},
+        {"bypass del ", "2001:db8::1\n"},
+        {"bypass add ", ""},
+        {"apply ", ":files\n"},
+        {"apply --d", "--dry-run\n"},
+        {"config ", "defaults\n"},
+        {"bogus ", ""},
+        {"service bogus ", ""},
+        {"service del --bogus ", "a-b\n"},
+        {"-x service ", ""},
+    };
+    for (const auto &[line, offered] : lines) {
+        INFO(line);
+        const auto outcome = wlbctl(state, std::string("--complete ") + line, ask);
+        CHECK(outcome.status == 0);
+        CHECK(outcome.err.empty());
+        CHECK(outcome.out == offered);
+    }
+    CHECK(state.writes == writes);
+    CHECK(wlbctl(state, "--complete -n gw service del ").netns == "gw");
+    CHECK(wlbctl(state, "--complete service del -n gw ").netns == "gw");
+    CHECK(wlbctl(state, "--complete").status == 2);
+}
+
 TEST_CASE("no connection, no success", "[cli]")
 {
     for (const auto *line : {"service list",

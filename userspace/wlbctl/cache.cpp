@@ -29,8 +29,11 @@ constexpr std::array<Part, 3> parts{{
 
 int show(Context &context, const Command &command, const Args &args)
 {
+    Args names;
+    for (const auto &known : parts)
+        names.emplace_back(known.name);
     Options options(context, command);
-    options.word("GROUP", false).word("PART", false);
+    options.word("GROUP", false).word("PART", false, names);
     if (!options.parse(args))
         return options.status();
     std::vector<std::string> words;

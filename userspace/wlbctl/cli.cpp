@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "wlbctl/command.h"
+#include "wlbctl/complete.h"
 
 namespace wlb::cli {
 
@@ -37,7 +38,8 @@ void help(std::ostream &out)
     out << "usage: wlbctl [-j] [-n NETNS] OBJECT COMMAND ...\n"
            "       wlbctl OBJECT COMMAND --help | --help | --version\n\n"
            "  -j, --json         write JSON\n"
-           "  -n, --netns NETNS  work in this network namespace\n\n"
+           "  -n, --netns NETNS  work in this network namespace\n"
+           "      --complete     what the last of the words behind it may become, for shells\n\n"
            "commands:\n";
     for (const auto &command : all_commands()) {
         const auto name = std::string(command.object) + " " + command.verb;
@@ -62,15 +64,20 @@ bool is_help(const std::string &word)
     return word == "--help" || word == "-h";
 }
 
+// "-n NETNS", "-jn NETNS", "--netns NETNS".
+bool takes_next(const std::string &word)
+{
+    return word == "--netns" || word == "-n" || word == "-jn";
+}
+
 // Global options stand before the object; the rest is the command's.
 Args::const_iterator end_of_globals(const Args &args)
 {
     auto word = args.begin();
     while (word != args.end() && word->size() > 1 && word->front() == '-') {
-        // These take the next word: "-n NETNS", "-jn NETNS", "--netns NETNS".
-        const bool takes_next = *word == "--netns" || *word == "-n" || *word == "-jn";
+        const bool pair = takes_next(*word);
         ++word;
-        if (takes_next && word != args.end())
+        if (pair && word != args.end())
             ++word;
     }
     return word;
@@ -99,6 +106,62 @@ int run_object(Context &context, const Args &words)
     return misuse(context, object, object + ": the command must be " + join(verbs, ", "));
 }
 
+boost::program_options::variables_map parse_globals(Context &context, const Args &words)
+{
+    namespace po = boost::program_options;
+    po::options_description globals;
+    globals.add_options()("json,j", "")("netns,n", po::value<std::string>(),
+                                        "")("help,h", "")("version,V", "");
+    po::variables_map values;
+    po::store(po::command_line_parser(words).options(globals).run(), values);
+    context.json = values.count("json") != 0;
+    if (values.count("netns") != 0)
+        context.netns = values["netns"].as<std::string>();
+    return values;
+}
+
+// Silent about what is wrong in the words before: nobody has asked for that yet.
+int complete(Context &context, const Args &args)
+{
+    context.completing = true;
+    const auto &last = args.back();
+    const Args before(args.begin(), args.end() - 1);
+    const auto object = end_of_globals(before);
+    if (object == before.end()) {
+        if (!before.empty() && takes_next(before.back())) {
+            offer(context, values_of("NETNS"), last);
+            return done;
+        }
+        Args objects;
+        for (const auto &command : all_commands())
+            objects.emplace_back(command.object);
+        std::sort(objects.begin(), objects.end());
+        objects.erase(std::unique(objects.begin(), objects.end()), objects.end());
+        offer(context, objects, last);
+        if (last.starts_with("-"))
+            offer(context, {"--json", "--netns", "--help", "--version"}, last);
+        return done;
+    }
+    try {
+        parse_globals(context, Args(before.begin(), object));
+    } catch (const boost::program_options::error &) {
+        return done;
+    }
+    const bool verb_open = object + 1 == before.end();
+    for (const auto &command : all_commands()) {
+        if (command.object != *object)
+            continue;
+        const bool alone = *command.verb == '\0';
+        if (!alone && verb_open)
+            offer(context, {command.verb}, last);
+        else if (alone || object[1] == command.verb)
+            return command.run(
+                context, command,
+                Args(args.begin() + (object - before.begin()) + (alone ? 1 : 2), args.end()));
+    }
+    return done;
+}
+
 } // namespace
 
 void Context::write(const Json &json_value) const
@@ -122,16 +185,13 @@ int misuse(const Context &context, const std::string &object, const std::string 
 
 int run(Context &context, const Args &args)
 {
-    namespace po = boost::program_options;
+    if (args.size() > 1 && args.front() == "--complete")
+        return complete(context, Args(args.begin() + 1, args.end()));
     const auto object = end_of_globals(args);
-    po::options_description globals;
-    globals.add_options()("json,j", "")("netns,n", po::value<std::string>(),
-                                        "")("help,h", "")("version,V", "");
-    po::variables_map values;
+    boost::program_options::variables_map values;
     try {
-        po::store(po::command_line_parser(Args(args.begin(), object)).options(globals).run(),
-                  values);
-    } catch (const po::error &error) {
+        values = parse_globals(context, Args(args.begin(), object));
+    } catch (const boost::program_options::error &error) {
         context.err << "wlbctl: " << error.what() << "\nsee wlbctl --help\n";
         return misused;
     }
@@ -143,9 +203,6 @@ int run(Context &context, const Args &args)
         context.out << "wlbctl " WLB_VERSION "\n";
         return done;
     }
-    context.json = values.count("json") != 0;
-    if (values.count("netns") != 0)
-        context.netns = values["netns"].as<std::string>();
     if (object == args.end()) {
         context.err << "wlbctl: OBJECT is missing\nsee wlbctl --help\n";
         return misused;

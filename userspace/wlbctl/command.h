@@ -33,6 +33,7 @@ struct Context {
     std::istream &in = std::cin;
     Ask ask = &ask_daemon;
     std::function<Result<std::string>(const Words &words)> run_program = &cli::run_program;
+    bool completing = false; // a command says what its last word may become, see complete.h
 
     [[nodiscard]] Result<std::unique_ptr<Kernel>> connect() const { return connect_to(netns); }
     void write(const Json &json_value) const;

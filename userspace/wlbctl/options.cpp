@@ -5,6 +5,8 @@
 
 #include <sstream>
 
+#include "wlbctl/complete.h"
+
 namespace wlb::cli {
 
 namespace po = boost::program_options;
@@ -47,12 +49,11 @@ Options &Options::repeated(const char *name, const char *value, const char *text
     return *this;
 }
 
-Options &Options::word(const char *name, bool required)
+Options &Options::word(const char *name, bool required, const Args &choices)
 {
     parser_->hidden.add_options()(name, po::value<std::string>());
     parser_->order.add(name, 1);
-    if (required)
-        required_words_.emplace_back(name);
+    words_.push_back({name, required, choices});
     return *this;
 }
 
@@ -69,8 +70,61 @@ void Options::help() const
                  << options.str() << "\nexample:\n  wlbctl " << command_.example << "\n";
 }
 
+void Options::complete(const Args &args)
+{
+    const auto &last = args.back();
+    const po::option_description *open = nullptr; // whose value comes next
+    std::size_t position = 0;
+    for (auto word = args.begin(); word != args.end() - 1; ++word) {
+        if (open != nullptr) {
+            if (open->long_name() == "netns")
+                context_.netns = *word;
+            open = nullptr;
+        } else if (word->size() < 2 || word->front() != '-') {
+            ++position;
+        } else {
+            const auto name = word->substr(word->find_first_not_of('-') == 2 ? 2 : 0);
+            open = parser_->visible.find_nothrow(name, false);
+            if (open != nullptr && open->semantic()->max_tokens() == 0)
+                open = nullptr;
+        }
+    }
+    const auto equals = last.find('=');
+    const bool joined = last.starts_with("--") && equals != std::string::npos;
+    if (joined && open == nullptr)
+        open = parser_->visible.find_nothrow(last.substr(2, equals - 2), false);
+    if (open != nullptr) {
+        offer(context_, values_of(open->semantic()->name()),
+              joined ? last.substr(equals + 1) : last, joined ? last.substr(0, equals + 1) : "");
+        return;
+    }
+    if (position < words_.size() && !last.starts_with("-"))
+        return complete_word(position, last);
+    Args names;
+    for (const auto &option : parser_->visible.options())
+        names.push_back("--" + option->long_name());
+    offer(context_, names, last);
+}
+
+// One that may be left out may be left out: the next one can stand there as well.
+void Options::complete_word(std::size_t position, const std::string &last)
+{
+    for (; position < words_.size(); ++position) {
+        const auto &word = words_[position];
+        offer(context_, word.choices, last);
+        offer(context_, values_of(word.name), last);
+        offer(context_, live_names(context_, command_, word.name), last);
+        if (word.required)
+            return;
+    }
+}
+
 bool Options::parse(const Args &args)
 {
+    if (context_.completing) {
+        complete(args);
+        return false;
+    }
     po::options_description all;
     all.add(parser_->visible).add(parser_->hidden);
     // No guessing: an abbreviation that works today may be ambiguous tomorrow.
@@ -95,9 +149,9 @@ bool Options::parse(const Args &args)
         help();
         return false;
     }
-    for (const auto &word : required_words_)
-        if (!has(word.c_str())) {
-            status_ = misuse(context_, command_.object, word + " is missing");
+    for (const auto &word : words_)
+        if (word.required && !has(word.name.c_str())) {
+            status_ = misuse(context_, command_.object, word.name + " is missing");
             return false;
         }
     context_.json = context_.json || has("json");

@@ -23,7 +23,8 @@ public:
     Options &flag(const char *name, const char *text);
     Options &option(const char *name, const char *value, const char *text);
     Options &repeated(const char *name, const char *value, const char *text);
-    Options &word(const char *name, bool required);
+    // `choices`: what it may be, besides names that run; "on|off" has its own.
+    Options &word(const char *name, bool required, const Args &choices = {});
 
     // False: nothing is left to do but to leave with status().
     bool parse(const Args &args);
@@ -45,13 +46,20 @@ public:
     bool good();
 
 private:
+    struct Word {
+        std::string name;
+        bool required;
+        Args choices;
+    };
     void help() const;
+    void complete(const Args &args);
+    void complete_word(std::size_t position, const std::string &last);
 
     Context &context_;
     const Command &command_;
     struct Parser;
     std::unique_ptr<Parser> parser_;
-    std::vector<std::string> required_words_;
+    std::vector<Word> words_;
     std::string complaint_;
     int status_ = done;
 };

@@ -48,8 +48,12 @@ Status read_endpoint(const std::string &text, const std::string &name, Json &req
 
 int show(Context &context, const Command &command, const Args &args)
 {
+    std::vector<std::string> names;
+    names.reserve(parts.size());
+    for (const auto &known : parts)
+        names.emplace_back(known.name);
     Options options(context, command);
-    options.word("GROUP", false).word("PART", false);
+    options.word("GROUP", false).word("PART", false, names);
     if (!options.parse(args))
         return options.status();
     std::vector<std::string> words;
@@ -62,10 +66,6 @@ int show(Context &context, const Command &command, const Args &args)
             part = named;
             words.pop_back();
         }
-    std::vector<std::string> names;
-    names.reserve(parts.size());
-    for (const auto &known : parts)
-        names.emplace_back(known.name);
     if (words.size() > 1) {
         options.complain("\"" + words.back() + "\" must be one of " + join(names, ", "));
         options.good();
