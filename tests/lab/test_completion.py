@@ -100,10 +100,11 @@ def gateway(leaks):
     kernel.unload()
 
 
-@pytest.fixture(params=SHELLS)
-def shell(gateway, tmp_path, request):
-    (tmp_path / "my.toml").touch()
-    shell = Shell(gateway, request.param, tmp_path)
+@pytest.fixture(params=SHELLS, scope="module")
+def shell(gateway, tmp_path_factory, request):
+    where = tmp_path_factory.mktemp(request.param)
+    (where / "my.toml").touch()
+    shell = Shell(gateway, request.param, where)
     yield shell
     shell.close()
 
