@@ -415,7 +415,7 @@ Part explain_server_gateway(const Packet &packet, const InForce &kernel)
             if (origin->race == Race::equal)
                 how += ", held for " + format_duration(hold - std::min(hold, replica.delay));
             if (count < pool)
-                how = "one of those of whom " + std::to_string(count) + " are chosen, " + how;
+                how.insert(0, "one of those of whom " + std::to_string(count) + " are chosen, ");
         }
         part.step("replica",
                   replica.address.text() + ", " + format_duration(replica.delay) + " away: " + how);
