@@ -82,7 +82,7 @@ OTHERS = ["tests/lab", f"--ignore={DEBUG}",
           *(f"--ignore={f}" for f in CLIENT_GATEWAY + RETURNS + MATRIX + COUNTED + RATE +
             REDIRECT + CACHES + REGISTRY + DIRECT)]
 FUZZERS = ("tag", "fsm", "packet", "crack", "value", "config", "netlink", "wccp",
-           "router", "cache", "registry")
+           "router", "cache", "registry", "control")
 
 
 def counts(**usual):

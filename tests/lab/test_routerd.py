@@ -3,6 +3,7 @@
 the caches' ordinary tunnels."""
 
 import json
+import os
 import signal
 import time
 
@@ -301,6 +302,7 @@ def test_refused(router, farm):
     path = "/run/wlb/wccp.key"
     with open(path, "w", encoding="utf-8") as file:
         file.write("secret12\n")
+    os.chmod(path, 0o600)
     router.start({**GROUP, "group_list": ["10.2.0.0/24"], "password_file": path})
     cache(router, farm, "k1", password="secret12")
     wrong = [cache(router, farm, "k2", password="secret21")]

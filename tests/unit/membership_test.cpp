@@ -6,11 +6,12 @@
 #include <cstdlib>
 #include <fstream>
 #include <string>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cached/membership.h"
 #include "sample.h"
-#include "wlb/password.h"
+#include "daemon/secret_file.h"
 #include "wlb/validate.h"
 
 using namespace wlb;
@@ -226,12 +227,20 @@ TEST_CASE("what the configuration may not say is no protocol's either", "[wccp][
     CHECK(config.error().message == "group web-cache: routers: none, and no group address");
 }
 
-TEST_CASE("a password is a file's first line", "[wccp][cached][routerd]")
+TEST_CASE("a password is a file's first line, and nobody else's", "[wccp][cached][routerd]")
 {
+    const File open("secret12\n");
+    for (const auto mode : {0644, 0660, 0602}) {
+        REQUIRE(chmod(open.path().c_str(), static_cast<mode_t>(mode)) == 0);
+        const auto password = daemon::read_password(open.path());
+        REQUIRE_FALSE(password);
+        CHECK(password.error().message.find("must be 0600 or 0640") != std::string::npos);
+        CHECK(password.error().message.find("secret12") == std::string::npos);
+    }
     const File good("secret12 \r\nmore\n");
-    CHECK(*read_password(good.path()) == "secret12");
+    CHECK(*daemon::read_password(good.path()) == "secret12");
     const File unfinished("x");
-    CHECK(*read_password(unfinished.path()) == "x");
+    CHECK(*daemon::read_password(unfinished.path()) == "x");
     auto group = least();
     group.password_file = good.path();
     const auto config = member_config(group);
@@ -240,13 +249,13 @@ TEST_CASE("a password is a file's first line", "[wccp][cached][routerd]")
 
     for (const auto *text : {"\nsecret\n", "ninechars\n", " \r\n"}) {
         const File bad(text);
-        const auto password = read_password(bad.path());
+        const auto password = daemon::read_password(bad.path());
         REQUIRE_FALSE(password);
         CHECK(password.error().message.find("the first line, 1..8 characters") !=
               std::string::npos);
     }
     const File empty("");
-    const auto nothing = read_password(empty.path());
+    const auto nothing = daemon::read_password(empty.path());
     REQUIRE_FALSE(nothing);
     CHECK(nothing.error().message == empty.path() + ": cannot be read: there is nothing in it");
 

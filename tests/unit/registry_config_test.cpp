@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <fstream>
 
-#include "daemon/key_file.h"
+#include "daemon/secret_file.h"
 #include "gatewayd/realm.h"
 #include "sample.h"
 #include "wlb/diff.h"
@@ -199,14 +199,29 @@ TEST_CASE("registry: a file of keys is nobody else's", "[registry]")
     const auto keys = daemon::read_keys(file.path());
     REQUIRE(keys);
     CHECK(keys->first().id == 1);
-    for (const auto mode : {0604, 0602, 0601}) {
+    for (const auto mode : {0604, 0602, 0601, 0620, 0610}) {
         REQUIRE(chmod(file.path().c_str(), static_cast<mode_t>(mode)) == 0);
         const auto open = daemon::read_keys(file.path());
         REQUIRE_FALSE(open);
-        CHECK(open.error().message.find("others may read") != std::string::npos);
+        CHECK(open.error().message.find(": has mode 06") != std::string::npos);
+        CHECK(open.error().message.find("must be 0600 or 0640") != std::string::npos);
     }
     REQUIRE(chmod(file.path().c_str(), 0640) == 0);
     CHECK(daemon::read_keys(file.path()));
+    const auto device = daemon::read_keys("/dev/null");
+    REQUIRE_FALSE(device);
+    CHECK(device.error().message == "/dev/null: is no regular file");
+    const std::string fifo = "keys.fifo";
+    REQUIRE(mkfifo(fifo.c_str(), 0600) == 0);
+    CHECK_FALSE(daemon::read_keys(fifo)); // and does not wait for who writes
+    unlink(fifo.c_str());
+    if (geteuid() == 0) {
+        REQUIRE(chown(file.path().c_str(), 65534, 0) == 0);
+        const auto other = daemon::read_keys(file.path());
+        REQUIRE_FALSE(other);
+        CHECK(other.error().message.find("belongs to user 65534; it must be root's") !=
+              std::string::npos);
+    }
     const auto absent = daemon::read_keys("/nonexistent/key");
     REQUIRE_FALSE(absent);
     CHECK(absent.error().message.find("No such file") != std::string::npos);

@@ -50,8 +50,11 @@ Daemon::Group::Group(asio::io_context &io, Membership membership, wccp::CacheCon
 }
 
 Daemon::Daemon(asio::io_context &io, std::string config_file)
-    : io_(io), config_file_(std::move(config_file)), timer_(io), retry_(io), look_(io),
-      measure_(io),
+    : io_(io), config_file_(std::move(config_file)),
+      listeners_(
+          io, [this](const Address &at, const wccp::Datagram &datagram) { take(at, datagram); },
+          [this] { tick(); }),
+      timer_(io), retry_(io), look_(io), measure_(io),
       control_(io, cached_name, [this](const Json &request) { return answer(request); })
 {
 }
@@ -109,8 +112,8 @@ Status Daemon::open(const Configs &configs)
 {
     std::map<Address, daemon::Socket> opened;
     const auto get = [&](const Address &address) -> Result<daemon::Socket *> {
-        if (const auto there = listeners_.find(address); there != listeners_.end())
-            return &there->second.socket();
+        if (auto *there = listeners_.find(address))
+            return there;
         if (const auto found = opened.find(address); found != opened.end())
             return &found->second;
         auto socket = daemon::Socket::open(address.is_ipv6(), address);
@@ -133,22 +136,18 @@ Status Daemon::open(const Configs &configs)
             return Error{"group " + id.text() + ": " + joined.error().message};
     }
     for (auto &[address, socket] : opened)
-        listeners_.try_emplace(
-            address, io_, std::move(socket),
-            [this, at = address](const wccp::Datagram &datagram) { take(at, datagram); },
-            [this] { tick(); });
+        listeners_.add(address, std::move(socket));
     return Done{};
 }
 
 void Daemon::close_unused()
 {
-    for (auto i = listeners_.begin(); i != listeners_.end();) {
-        const auto used = std::any_of(groups_.begin(), groups_.end(), [&](const auto &entry) {
+    listeners_.close_if([&](const Address &at) {
+        return std::none_of(groups_.begin(), groups_.end(), [&](const auto &entry) {
             const auto &config = entry.second->protocol.config();
-            return config.address == i->first || config.group_address == i->first;
+            return config.address == at || config.group_address == at;
         });
-        i = used ? std::next(i) : listeners_.erase(i);
-    }
+    });
 }
 
 void Daemon::add(const GroupId &id, const std::pair<Membership, wccp::CacheConfig> &config)
@@ -213,7 +212,7 @@ Status Daemon::reload()
             add(id, entry);
     close_unused();
     tell_kernel();
-    wait();
+    listeners_.hear();
     watch_pressure();
     notify_status();
     return Done{};
@@ -282,11 +281,11 @@ void Daemon::deliver(const GroupId &id, Group &group, const wccp::CacheOutput &o
 
 void Daemon::send(const GroupId &id, const Group &group, const wccp::Outgoing &datagram)
 {
-    const auto listener = listeners_.find(group.protocol.config().address);
-    if (listener == listeners_.end())
+    auto *socket = listeners_.find(group.protocol.config().address);
+    if (socket == nullptr)
         return;
-    const auto status = listener->second.socket().send(
-        datagram, datagram.multicast ? group.config.group_interface : "");
+    const auto status =
+        socket->send(datagram, datagram.multicast ? group.config.group_interface : "");
     if (!status)
         spdlog::debug("group {}: {}", id.text(), status.error().message);
 }
@@ -308,7 +307,7 @@ void Daemon::note_probe(const GroupId &id, bool changed)
                       {"reason", up ? "" : group.prober.last()->why}});
     deliver(id, group, group.protocol.set_usable(now(), up));
     tell_kernel();
-    tick();
+    listeners_.hear();
 }
 
 CacheDoors Daemon::doors() const
@@ -415,7 +414,7 @@ void Daemon::wait()
 {
     daemon::wake(
         timer_, groups_, [](const auto &entry) { return entry.second->protocol.next_deadline(); },
-        [this] { tick(); });
+        [this] { listeners_.hear(); });
 }
 
 void Daemon::tick()
@@ -489,7 +488,7 @@ Json Daemon::drain(const std::string &wanted, bool drained)
         group->drained = drained;
         deliver(id, *group, drained ? group->protocol.leave(now()) : group->protocol.start(now()));
     }
-    tick();
+    wait();
     return {{"done", true}};
 }
 

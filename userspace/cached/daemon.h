@@ -37,6 +37,7 @@ public:
     // Leaves the groups first; packets are taken in until every router knows.
     void stop(const std::function<void()> &done) override;
     Json observe() override;
+    [[nodiscard]] const daemon::Control &control() const override { return control_; }
 
 private:
     struct Group {
@@ -83,8 +84,8 @@ private:
     CacheHost config_;
     std::unique_ptr<Kernel> kernel_;
     Groups groups_;
-    std::map<Address, daemon::Listener> listeners_; // by local address, or multicast group
-    std::optional<CacheDoors> told_;                // that the kernel has
+    daemon::Listeners<Address> listeners_; // by local address, or multicast group
+    std::optional<CacheDoors> told_;       // that the kernel has
     Pressure pressure_;
     std::uint32_t share_ = 0;
     std::uint64_t unwanted_ = 0; // datagrams for no service of ours

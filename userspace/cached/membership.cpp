@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "daemon/host.h"
-#include "wlb/password.h"
+#include "daemon/secret_file.h"
 
 namespace wlb::cached {
 
@@ -126,7 +126,7 @@ Result<wccp::CacheConfig> member_config(const Membership &group)
     config.strict_source = group.strict_source;
     config.router_list = group.router_list;
     if (!group.password_file.empty()) {
-        const auto password = read_password(group.password_file);
+        const auto password = daemon::read_password(group.password_file);
         if (!password)
             return Error{prefix + password.error().message, password.error().code};
         config.password = *password;

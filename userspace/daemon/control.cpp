@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "daemon/control.h"
 
+#include <spdlog/spdlog.h>
+
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -16,17 +18,15 @@ using asio::local::stream_protocol;
 
 namespace {
 
-constexpr std::size_t longest_request = 4096;
-constexpr std::size_t most_sessions = 32;
-constexpr std::size_t most_waiting = 1024; // events for a watcher that does not read
-constexpr auto patience = std::chrono::seconds(5);
+constexpr auto pause = std::chrono::seconds(1); // when there is no descriptor left
 
 std::string line(const Json &json)
 {
     return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-// An abstract name has no mode: root and whoever runs the daemon may ask.
+// An abstract name has no mode: root and whoever runs the daemon may ask. The kernel tells who
+// it is, as seen from this user namespace: root of another one is nobody.
 bool may_ask(int fd)
 {
     ucred peer{};
@@ -47,54 +47,99 @@ public:
 
     void start()
     {
-        timer_.expires_after(patience);
-        timer_.async_wait([self = shared_from_this()](auto error) {
-            if (!error)
-                self->socket_.close();
-        });
+        limit();
         asio::async_read_until(socket_, buffer_, '\n',
                                [self = shared_from_this()](auto error, auto size) {
-                                   self->timer_.cancel();
-                                   if (!error)
-                                       self->answer(size);
+                                   if (self->state_ == State::reading)
+                                       self->take(error, size);
                                });
     }
 
-    void send(const std::string &text)
+    // An event, which all watchers share.
+    void tell(const std::shared_ptr<const std::string> &text)
     {
-        if (waiting_.size() >= most_waiting) {
-            socket_.close();
+        if (unread_ + text->size() > most_unread) {
+            ++control_.refused_[unread];
+            close();
             return;
         }
-        waiting_.push_back(text);
-        if (waiting_.size() == 1)
-            write();
+        send(text);
     }
 
     void close()
     {
+        state_ = State::closed;
+        timer_.cancel();
         boost::system::error_code ignored;
         socket_.close(ignored);
     }
 
 private:
-    void answer(std::size_t size)
+    enum class State : std::uint8_t { reading, answering, watching, closed };
+
+    void limit()
     {
-        const auto begin = asio::buffers_begin(buffer_.data());
-        const std::string text(begin, begin + static_cast<std::ptrdiff_t>(size));
-        const auto request = Json::parse(text, nullptr, false);
-        if (!request.is_object()) {
-            last_ = true;
-            send(line({{"error", "a request is an object in one line"}}));
+        timer_.expires_after(patience);
+        timer_.async_wait([self = shared_from_this()](auto error) {
+            // It may have been set anew since it has expired.
+            if (!error && self->timer_.expiry() <= asio::steady_timer::clock_type::now())
+                self->end_waiting();
+        });
+    }
+
+    void end_waiting()
+    {
+        if (state_ == State::reading) {
+            refuse(too_slow, "no request within " + std::to_string(patience.count()) + " s");
+        } else if (state_ == State::answering) {
+            ++control_.refused_[too_slow];
+            close();
+        }
+    }
+
+    void take(const boost::system::error_code &error, std::size_t size)
+    {
+        if (error == asio::error::not_found) {
+            refuse(bad_request,
+                   "a request has at most " + std::to_string(longest_request) + " octets");
             return;
         }
-        if (request.value("command", "") == "watch") {
+        if (error == asio::error::eof && buffer_.size() > 0) {
+            refuse(bad_request, "a request ends with the end of a line");
+            return;
+        }
+        if (error) {
+            close();
+            return;
+        }
+        const auto begin = asio::buffers_begin(buffer_.data());
+        const std::string text(begin, begin + static_cast<std::ptrdiff_t>(size));
+        const auto request = read_request(text);
+        if (!request) {
+            refuse(bad_request, request.error().message);
+            return;
+        }
+        if (word(*request, "command") == "watch") {
+            state_ = State::watching;
+            timer_.cancel();
             control_.watchers_.push_back(weak_from_this());
             hang_up();
             return;
         }
-        last_ = true;
-        send(line(control_.answer_(request)));
+        answer(control_.answer(*request));
+    }
+
+    void refuse(Refusal why, const std::string &text)
+    {
+        ++control_.refused_[why];
+        answer({{"error", text}});
+    }
+
+    void answer(const Json &json)
+    {
+        state_ = State::answering;
+        limit();
+        send(std::make_shared<const std::string>(line(json)));
     }
 
     // A watcher says nothing more: what can be read is its end.
@@ -104,16 +149,25 @@ private:
                            [self = shared_from_this()](auto) { self->close(); });
     }
 
+    void send(const std::shared_ptr<const std::string> &text)
+    {
+        unread_ += text->size();
+        waiting_.push_back(text);
+        if (waiting_.size() == 1)
+            write();
+    }
+
     void write()
     {
-        asio::async_write(socket_, asio::buffer(waiting_.front()),
-                          [self = shared_from_this()](auto error, auto) {
+        asio::async_write(socket_, asio::buffer(*waiting_.front()),
+                          [self = shared_from_this()](auto error, auto size) {
                               if (error)
                                   return;
+                              self->unread_ -= size;
                               self->waiting_.pop_front();
                               if (!self->waiting_.empty())
                                   self->write();
-                              else if (self->last_)
+                              else if (self->state_ == State::answering)
                                   self->close();
                           });
     }
@@ -121,19 +175,14 @@ private:
     stream_protocol::socket socket_;
     asio::streambuf buffer_;
     asio::steady_timer timer_;
-    std::deque<std::string> waiting_;
+    std::deque<std::shared_ptr<const std::string>> waiting_;
+    std::size_t unread_ = 0; // octets of what is waiting
     Control &control_;
-    bool last_ = false;
+    State state_ = State::reading;
 };
 
-std::string word(const Json &request, const char *key)
-{
-    const auto found = request.find(key);
-    return found != request.end() && found->is_string() ? found->get<std::string>() : "";
-}
-
 Control::Control(asio::io_context &io, std::string daemon, Answer answer)
-    : daemon_(std::move(daemon)), acceptor_(io), answer_(std::move(answer))
+    : daemon_(std::move(daemon)), acceptor_(io), pause_(io), answer_(std::move(answer))
 {
 }
 
@@ -159,33 +208,69 @@ void Control::accept()
     acceptor_.async_accept([this](auto error, stream_protocol::socket socket) {
         if (error == asio::error::operation_aborted)
             return;
-        const auto gone = [](const auto &session) { return session.expired(); };
-        sessions_.erase(std::remove_if(sessions_.begin(), sessions_.end(), gone), sessions_.end());
-        if (!error && may_ask(socket.native_handle()) && sessions_.size() < most_sessions) {
-            const auto session = std::make_shared<Session>(std::move(socket), *this);
-            sessions_.push_back(session);
-            session->start();
+        if (error) {
+            pause_.expires_after(pause);
+            pause_.async_wait([this](auto ended) {
+                if (!ended)
+                    accept();
+            });
+            return;
         }
+        serve(std::move(socket));
         accept();
     });
 }
 
+void Control::serve(stream_protocol::socket socket)
+{
+    std::erase_if(sessions_, [](const auto &session) { return session.expired(); });
+    if (!may_ask(socket.native_handle())) {
+        refuse(std::move(socket), not_root, "only root may ask " + daemon_);
+        return;
+    }
+    if (sessions_.size() >= most_clients) {
+        refuse(std::move(socket), too_many,
+               daemon_ + " has " + std::to_string(most_clients) + " clients already");
+        return;
+    }
+    const auto session = std::make_shared<Session>(std::move(socket), *this);
+    sessions_.push_back(session);
+    session->start();
+}
+
+// Nothing is kept for it: it is told as far as that goes without waiting.
+void Control::refuse(stream_protocol::socket socket, Refusal why, const std::string &text)
+{
+    ++refused_[why];
+    const auto told = line({{"error", text}});
+    (void)::send(socket.native_handle(), told.data(), told.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+// A fault in an answer is not the end of the daemon.
+Json Control::answer(const Json &request) const
+{
+    try {
+        return answer_(request);
+    } catch (const std::exception &error) {
+        spdlog::error("{}: {}", word(request, "command"), error.what());
+        return {{"error", "internal error, see the log of " + daemon_}};
+    }
+}
+
 void Control::publish(const Json &event)
 {
-    const auto text = line(event);
-    std::vector<std::weak_ptr<Session>> left;
+    const auto text = std::make_shared<const std::string>(line(event));
+    std::erase_if(watchers_, [](const auto &watcher) { return watcher.expired(); });
     for (const auto &watcher : watchers_)
-        if (const auto session = watcher.lock()) {
-            session->send(text);
-            left.push_back(watcher);
-        }
-    watchers_ = std::move(left);
+        if (const auto session = watcher.lock())
+            session->tell(text);
 }
 
 void Control::close()
 {
     boost::system::error_code ignored;
     acceptor_.close(ignored);
+    pause_.cancel();
     for (const auto &session : sessions_)
         if (const auto open = session.lock())
             open->close();

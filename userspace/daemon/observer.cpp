@@ -145,6 +145,10 @@ std::string Observer::metrics()
         kernel_.reset();
     metrics.gauge("module_up", "1: the kernel's module answers", {}, up ? 1 : 0);
     tally_.measure(metrics);
+    const auto &refused = subject_.control().refused();
+    for (std::size_t i = 0; i < refused.size(); ++i)
+        metrics.counter("control_refused", "Clients of the control socket that were refused",
+                        {{"why", Control::refusals.at(i)}}, static_cast<double>(refused.at(i)));
     subject_.measure(subject_.show(), metrics);
     return metrics.text();
 }
@@ -177,6 +181,15 @@ Json Observer::show_kernel()
     return json;
 }
 
+Json Observer::show_control() const
+{
+    auto refused = Json::object();
+    const auto &counters = subject_.control().refused();
+    for (std::size_t i = 0; i < counters.size(); ++i)
+        refused[Control::refusals.at(i)] = counters.at(i);
+    return {{"refused", refused}};
+}
+
 Json Observer::show()
 {
     return {{"daemon", subject_.name},
@@ -185,6 +198,7 @@ Json Observer::show()
             {"started", seconds_of(started_)},
             {"kernel", show_kernel()},
             {"history", history_.show(monotonic())},
+            {"control", show_control()},
             {"own", subject_.show()}};
 }
 

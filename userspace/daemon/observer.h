@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 
+#include "daemon/control.h"
 #include "daemon/history.h"
 #include "daemon/http.h"
 #include "wlb/kernel.h"
@@ -30,6 +31,7 @@ public:
         std::string name;
         std::function<Json()> show;
         std::function<void(const Json &shown, Metrics &metrics)> measure;
+        std::function<const Control &()> control;
     };
 
     Observer(boost::asio::io_context &io, Subject subject);
@@ -51,6 +53,7 @@ private:
     [[nodiscard]] std::string metrics();
     [[nodiscard]] Json show();
     [[nodiscard]] Json show_kernel();
+    [[nodiscard]] Json show_control() const;
     static const std::shared_ptr<const std::string> &keep(Kept &kept,
                                                           const std::function<std::string()> &make);
 

@@ -204,7 +204,8 @@ int run(const Program &program, int argc, char **argv)
     try {
         asio::io_context io;
         const auto service = program.make(io, settings.config);
-        Observer observer(io, {program.name, [&] { return service->observe(); }, program.measure});
+        Observer observer(io, {program.name, [&] { return service->observe(); }, program.measure,
+                               [&]() -> const Control & { return service->control(); }});
         Loop loop(io, *service);
         for (const auto &status : {service->start(), drop_privileges()})
             if (!status) {

@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 
+#include "daemon/control.h"
 #include "wlb/config.h"
 #include "wlb/metrics.h"
 #include "wlb/output.h"
@@ -32,6 +33,7 @@ public:
     virtual void stop(const std::function<void()> &done) = 0;
     // Its part of /status.json: what wlbctl shows of it, and what only a page needs.
     virtual Json observe() = 0;
+    [[nodiscard]] virtual const Control &control() const = 0;
 };
 
 struct Program {

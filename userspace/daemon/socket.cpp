@@ -3,6 +3,7 @@
 
 #include <net/if.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -145,7 +146,8 @@ bool Socket::receive(unsigned most, const std::function<void(const wccp::Datagra
         datagram.octets = wccp::View(buffer_.data(), static_cast<std::size_t>(size));
         take(datagram);
     }
-    return true;
+    pollfd more{fd(), POLLIN, 0};
+    return poll(&more, 1, 0) == 1 && (more.revents & POLLIN) != 0;
 }
 
 Status Socket::send(const wccp::Outgoing &datagram, const std::string &interface)

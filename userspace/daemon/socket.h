@@ -26,8 +26,8 @@ public:
 
     [[nodiscard]] int fd() const { return file_.get(); }
 
-    // Takes what has arrived, `most` datagrams at the most; true: there may be more. The octets
-    // are valid during the call only.
+    // Takes what has arrived, `most` datagrams at the most; true: there is more, so that it is
+    // readable. The octets are valid during the call only.
     bool receive(unsigned most, const std::function<void(const wccp::Datagram &)> &take);
     // `interface`: by which a multicast leaves, empty: as the routing table says.
     Status send(const wccp::Outgoing &datagram, const std::string &interface);

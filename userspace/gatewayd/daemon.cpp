@@ -24,8 +24,11 @@ constexpr auto look_after = std::chrono::seconds(10);
 } // namespace
 
 Daemon::Daemon(asio::io_context &io, std::string config_file)
-    : io_(io), config_file_(std::move(config_file)), boot_(daemon::random_number()), timer_(io),
-      retry_(io), look_(io),
+    : config_file_(std::move(config_file)),
+      listeners_(
+          io, [this](const Endpoint &at, const wccp::Datagram &datagram) { take(at, datagram); },
+          [this] { tick(); }),
+      boot_(daemon::random_number()), timer_(io), retry_(io), look_(io),
       control_(io, gatewayd_name, [this](const Json &request) { return answer(request); })
 {
 }
@@ -82,7 +85,7 @@ Status Daemon::open(const Configs &configs)
     std::map<Endpoint, daemon::Socket> opened;
     for (const auto &[id, config] : configs) {
         const auto &at = id.first;
-        if (listeners_.contains(at) || opened.contains(at))
+        if (listeners_.find(at) != nullptr || opened.contains(at))
             continue;
         auto socket = daemon::Socket::open(at.address.is_ipv6(), at.address, at.port);
         if (!socket)
@@ -90,18 +93,15 @@ Status Daemon::open(const Configs &configs)
         opened.emplace(at, std::move(*socket));
     }
     for (auto &[at, socket] : opened)
-        listeners_.try_emplace(
-            at, io_, std::move(socket),
-            [this, place = at](const wccp::Datagram &datagram) { take(place, datagram); },
-            [this] { wait(); });
+        listeners_.add(at, std::move(socket));
     return Done{};
 }
 
 void Daemon::close_unused()
 {
-    std::erase_if(listeners_, [&](const auto &listener) {
+    listeners_.close_if([&](const Endpoint &at) {
         return std::none_of(realms_.begin(), realms_.end(),
-                            [&](const auto &realm) { return realm.first.first == listener.first; });
+                            [&](const auto &realm) { return realm.first.first == at; });
     });
 }
 
@@ -177,11 +177,11 @@ void Daemon::take(const Endpoint &at, const wccp::Datagram &datagram)
 
 void Daemon::deliver(const RealmId &id, const registry::GatewayOutput &output)
 {
-    const auto listener = listeners_.find(id.first);
+    auto *socket = listeners_.find(id.first);
     for (const auto &datagram : output.datagrams) {
-        if (listener == listeners_.end())
+        if (socket == nullptr)
             break;
-        if (const auto status = listener->second.socket().send(datagram, ""); !status)
+        if (const auto status = socket->send(datagram, ""); !status)
             spdlog::debug("{}", status.error().message);
     }
     for (const auto &[origin, table] : output.tables)
@@ -289,7 +289,7 @@ void Daemon::wait()
     }
     daemon::wake(
         timer_, realms_, [](const auto &entry) { return entry.second.next_deadline(); },
-        [this] { tick(); });
+        [this] { listeners_.hear(); });
 }
 
 void Daemon::tick()

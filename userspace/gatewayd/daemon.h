@@ -28,6 +28,7 @@ public:
     // Clones go to the replicas of the configuration again: nobody looks after others.
     void stop(const std::function<void()> &done) override;
     Json observe() override;
+    [[nodiscard]] const daemon::Control &control() const override { return control_; }
 
 private:
     using Realms = std::map<RealmId, registry::Gateway>;
@@ -56,11 +57,10 @@ private:
 
     [[nodiscard]] static registry::Time now();
 
-    boost::asio::io_context &io_;
     std::string config_file_;
     std::unique_ptr<Kernel> kernel_;
     Realms realms_;
-    std::map<Endpoint, daemon::Listener> listeners_;
+    daemon::Listeners<Endpoint> listeners_;
     std::set<std::string> untold_; // origins whose table the kernel has not taken
     std::uint64_t boot_;           // of this process, for its messages
     boost::asio::steady_timer timer_;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "gatewayd/realm.h"
 
-#include "daemon/key_file.h"
+#include "daemon/secret_file.h"
 
 namespace wlb::gatewayd {
 

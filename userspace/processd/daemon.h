@@ -31,6 +31,7 @@ public:
     // Takes the rules away, then writes what copies are under way.
     void stop(const std::function<void()> &done) override;
     Json observe() override;
+    [[nodiscard]] const daemon::Control &control() const override { return control_; }
 
 private:
     struct Listener {

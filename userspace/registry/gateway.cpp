@@ -312,6 +312,11 @@ void Gateway::lose(Time now, const Address &address, Peer &peer, GatewayOutput &
 GatewayOutput Gateway::tick(Time now)
 {
     GatewayOutput out;
+    // While it was asleep for longer it has not asked: that was nobody's silence.
+    const auto due = next_deadline();
+    if (due && now - *due > config_.interval)
+        for (auto &[address, peer] : peers_)
+            peer.wait_longer(now, now - *due);
     for (auto i = peers_.begin(); i != peers_.end();) {
         auto &[address, peer] = *i;
         const bool expired = peer.heard && now - *peer.heard >= peer.lifetime;

@@ -67,6 +67,14 @@ bool Peer::look(Time now, Time interval)
     return dead;
 }
 
+void Peer::wait_longer(Time now, Time asleep)
+{
+    for (auto &question : open_)
+        question.at = std::min(now, question.at + asleep);
+    if (heard)
+        heard = std::min(now, *heard + asleep);
+}
+
 std::optional<Time> Peer::next_look(Time interval) const
 {
     std::optional<Time> next;

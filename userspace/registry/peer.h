@@ -42,6 +42,8 @@ public:
 
     // Counts what has not been answered in time; true if that was one too many just now.
     bool look(Time now, Time interval);
+    // Nobody has looked for so long: its answers may have come meanwhile.
+    void wait_longer(Time now, Time asleep);
     // When look() has something to see.
     [[nodiscard]] std::optional<Time> next_look(Time interval) const;
 

@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "daemon/key_file.h"
 #include "daemon/random.h"
+#include "daemon/secret_file.h"
 #include "daemon/wake.h"
 #include "replicad/show.h"
 #include "wlb/control_name.h"
@@ -38,8 +38,11 @@ std::string why(const Instance &instance)
 } // namespace
 
 Daemon::Daemon(asio::io_context &io, std::string config_file)
-    : io_(io), config_file_(std::move(config_file)), boot_(daemon::random_number()), timer_(io),
-      measure_(io), look_(io), farewell_(io),
+    : io_(io), config_file_(std::move(config_file)),
+      listeners_(
+          io, [this](const Endpoint &at, const wccp::Datagram &datagram) { take(at, datagram); },
+          [this] { tick(); }),
+      boot_(daemon::random_number()), timer_(io), measure_(io), look_(io), farewell_(io),
       control_(io, replicad_name, [this](const Json &request) { return answer(request); })
 {
 }
@@ -101,7 +104,7 @@ Status Daemon::open(const Configs &configs)
     for (const auto &served : configs.served)
         for (const auto &gateway : served.registration.gateways) {
             const Endpoint at{*served.local, gateway.port};
-            if (listeners_.contains(at) || opened.contains(at))
+            if (listeners_.find(at) != nullptr || opened.contains(at))
                 continue;
             auto socket = daemon::Socket::open(at.address.is_ipv6(), at.address, at.port);
             if (!socket)
@@ -109,10 +112,7 @@ Status Daemon::open(const Configs &configs)
             opened.emplace(at, std::move(*socket));
         }
     for (auto &[at, socket] : opened)
-        listeners_.try_emplace(
-            at, io_, std::move(socket),
-            [this, place = at](const wccp::Datagram &datagram) { take(place, datagram); },
-            [this] { wait(); });
+        listeners_.add(at, std::move(socket));
     return Done{};
 }
 
@@ -123,7 +123,7 @@ void Daemon::close_unused()
             return std::get<0>(door.first) == at.address && std::get<1>(door.first) == at.port;
         });
     };
-    std::erase_if(listeners_, [&](const auto &listener) { return !used(listener.first); });
+    listeners_.close_if([&](const Endpoint &at) { return !used(at); });
 }
 
 void Daemon::add(const Served &served, const Running *running)
@@ -329,11 +329,11 @@ void Daemon::take(const Endpoint &at, const wccp::Datagram &datagram)
 
 void Daemon::send(const DoorId &id, const std::vector<wccp::Outgoing> &datagrams)
 {
-    const auto listener = listeners_.find({std::get<0>(id), std::get<1>(id)});
-    if (listener == listeners_.end())
+    auto *socket = listeners_.find({std::get<0>(id), std::get<1>(id)});
+    if (socket == nullptr)
         return;
     for (const auto &datagram : datagrams)
-        if (const auto status = listener->second.socket().send(datagram, ""); !status)
+        if (const auto status = socket->send(datagram, ""); !status)
             spdlog::debug("{}", status.error().message);
 }
 
@@ -402,7 +402,7 @@ void Daemon::wait()
 {
     daemon::wake(
         timer_, doors_, [](const auto &entry) { return entry.second.next_deadline(); },
-        [this] { tick(); });
+        [this] { listeners_.hear(); });
 }
 
 void Daemon::tick()

@@ -30,6 +30,7 @@ public:
     // No race is answered any more and gateways hear of it; connections go on.
     void stop(const std::function<void()> &done) override;
     Json observe() override;
+    [[nodiscard]] const daemon::Control &control() const override { return control_; }
 
 private:
     using Instances = std::map<std::string, std::unique_ptr<Instance>>;
@@ -71,7 +72,7 @@ private:
     std::unique_ptr<Kernel> kernel_;
     Instances instances_; // by name
     Doors doors_;
-    std::map<Endpoint, daemon::Listener> listeners_;
+    daemon::Listeners<Endpoint> listeners_;
     Rate rate_;
     std::uint64_t boot_;
     unsigned measured_ = 0; // times

@@ -18,10 +18,6 @@ namespace asio = boost::asio;
 
 namespace {
 
-// Datagrams between two looks at the clock.
-constexpr unsigned batch = 64;
-// A flood must not keep timers from running: deadlines wait so long for what has arrived.
-constexpr auto most_behind = std::chrono::seconds(2);
 constexpr auto retry_after = std::chrono::seconds(1);
 
 spdlog::level::level_enum level_of(wccp::EventKind kind)
@@ -41,7 +37,11 @@ spdlog::level::level_enum level_of(wccp::EventKind kind)
 } // namespace
 
 Daemon::Daemon(asio::io_context &io, std::string config_file)
-    : io_(io), config_file_(std::move(config_file)), timer_(io), retry_(io), lease_(io),
+    : config_file_(std::move(config_file)),
+      listeners_(
+          io, [this](bool ipv6, const wccp::Datagram &datagram) { take(ipv6, datagram); },
+          [this] { tick(); }),
+      timer_(io), retry_(io), lease_(io),
       control_(io, routerd_name, [this](const Json &request) { return answer(request); })
 {
 }
@@ -100,8 +100,7 @@ Status Daemon::start()
             continue;
         if (!socket)
             return socket.error();
-        sockets_[ipv6] = std::move(*socket);
-        readable_[ipv6].emplace(io_, sockets_[ipv6]->fd());
+        listeners_.add(ipv6, std::move(*socket));
     }
     config_ = std::move(router);
     add_new(*configs);
@@ -109,9 +108,6 @@ Status Daemon::start()
         return status;
     for (auto &[id, group] : groups_)
         join(id, group);
-    for (const bool ipv6 : {false, true})
-        if (sockets_[ipv6])
-            listen(ipv6);
     wait();
     wait_lease();
     notify_status();
@@ -190,9 +186,7 @@ void Daemon::stop(const std::function<void()> &done)
     timer_.cancel();
     retry_.cancel();
     lease_.cancel();
-    for (auto &readable : readable_)
-        if (readable)
-            readable->release(); // the socket has its own owner
+    listeners_.clear();
     control_.close();
     if (const auto status = kernel_->set_groups({}); !status)
         spdlog::error("the kernel goes on redirecting: {}", status.error().message);
@@ -202,10 +196,11 @@ void Daemon::stop(const std::function<void()> &done)
 void Daemon::join(const GroupId &id, Group &group)
 {
     const auto &address = group.protocol.config().group_address;
-    if (!address || !sockets_[id.ipv6])
+    auto *socket = listeners_.find(id.ipv6);
+    if (!address || socket == nullptr)
         return;
     for (const auto &interface : group.config.group_listen) {
-        const auto status = sockets_[id.ipv6]->join(*address, interface);
+        const auto status = socket->join(*address, interface);
         // Several groups may share an address.
         if (status || status.error().code == EADDRINUSE)
             group.joined.emplace_back(*address, interface);
@@ -223,36 +218,9 @@ void Daemon::leave(const GroupId &id, Group &group)
                        other.second.joined.end();
         });
         if (!shared)
-            sockets_[id.ipv6]->leave(membership.first, membership.second);
+            listeners_.find(id.ipv6)->leave(membership.first, membership.second);
     }
     group.joined.clear();
-}
-
-void Daemon::listen(bool ipv6)
-{
-    readable_[ipv6]->async_wait(asio::posix::stream_descriptor::wait_read,
-                                [this, ipv6](auto error) {
-                                    if (error == asio::error::operation_aborted)
-                                        return;
-                                    hear();
-                                    listen(ipv6);
-                                });
-}
-
-// Before the clock decides that somebody is silent: a daemon that was kept from running has not
-// heard yet what has waited for it meanwhile.
-void Daemon::hear()
-{
-    bool more = false;
-    for (const bool ipv6 : {false, true})
-        more |= sockets_[ipv6] &&
-                sockets_[ipv6]->receive(batch, [&](const auto &datagram) { take(ipv6, datagram); });
-    if (more && !behind_since_)
-        behind_since_ = now();
-    if (more && now() - *behind_since_ < most_behind)
-        return;
-    behind_since_.reset();
-    tick();
 }
 
 void Daemon::take(bool ipv6, const wccp::Datagram &datagram)
@@ -294,7 +262,9 @@ void Daemon::note_sent(const GroupId &id, const Status &status)
 
 void Daemon::send(const GroupId &id, const Group &group, const wccp::Outgoing &datagram)
 {
-    auto &socket = sockets_[id.ipv6];
+    auto *socket = listeners_.find(id.ipv6);
+    if (socket == nullptr)
+        return;
     if (!datagram.multicast) {
         note_sent(id, socket->send(datagram, ""));
         return;
@@ -378,7 +348,7 @@ void Daemon::wait()
 {
     daemon::wake(
         timer_, groups_, [](const auto &entry) { return entry.second.protocol.next_deadline(); },
-        [this] { hear(); });
+        [this] { listeners_.hear(); });
 }
 
 void Daemon::tick()
@@ -435,28 +405,22 @@ Json Daemon::answer(const Json &request)
     return {{"error", "command must be show, assignment, hash, clear, reload or watch"}};
 }
 
-Result<FlowQuestion> Daemon::read_flow(const Json &request) const
+Result<FlowQuestion> Daemon::read_flow(const Json &request)
 {
+    const auto source = Address::parse(daemon::word(request, "source"));
+    const auto destination = Address::parse(daemon::word(request, "destination"));
+    if (!source)
+        return source.error();
+    if (!destination)
+        return destination.error();
+    if (source->is_ipv6() != destination->is_ipv6())
+        return Error{"source and destination must be of one family"};
     FlowQuestion flow;
-    try {
-        const auto source = Address::parse(request.at("source").get<std::string>());
-        const auto destination = Address::parse(request.at("destination").get<std::string>());
-        if (!source)
-            return source.error();
-        if (!destination)
-            return destination.error();
-        if (source->is_ipv6() != destination->is_ipv6())
-            return Error{"source and destination must be of one family"};
-        flow.source = *source;
-        flow.destination = *destination;
-        flow.source_port = request.value("source-port", std::uint16_t{0});
-        flow.destination_port = request.value("destination-port", std::uint16_t{0});
-        flow.protocol = request.value("protocol", std::uint8_t{6});
-    } catch (const Json::exception &error) {
-        return Error{std::string("a flow has source, destination, source-port, destination-port "
-                                 "and protocol: ") +
-                     error.what()};
-    }
+    flow.source = *source;
+    flow.destination = *destination;
+    flow.source_port = request.value("source-port", std::uint16_t{0});
+    flow.destination_port = request.value("destination-port", std::uint16_t{0});
+    flow.protocol = request.value("protocol", std::uint8_t{6});
     return flow;
 }
 
@@ -471,7 +435,7 @@ Json Daemon::observe()
 
 Json Daemon::answer_show(const Json &request, const std::string &command)
 {
-    const auto wanted = request.value("group", "");
+    const auto wanted = daemon::word(request, "group");
     std::optional<FlowQuestion> flow;
     if (command == "hash") {
         const auto read = read_flow(request);

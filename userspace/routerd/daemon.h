@@ -13,8 +13,8 @@
 #include <string>
 
 #include "daemon/control.h"
+#include "daemon/listener.h"
 #include "daemon/program.h"
-#include "daemon/socket.h"
 #include "routerd/group.h"
 #include "routerd/show.h"
 #include "wlb/kernel.h"
@@ -32,6 +32,7 @@ public:
     // Redirection ends: traffic goes its way without caches.
     void stop(const std::function<void()> &done) override;
     Json observe() override;
+    [[nodiscard]] const daemon::Control &control() const override { return control_; }
 
 private:
     struct Group {
@@ -51,8 +52,6 @@ private:
     void join(const GroupId &id, Group &group);
     void leave(const GroupId &id, Group &group);
 
-    void listen(bool ipv6);
-    void hear();
     void take(bool ipv6, const wccp::Datagram &datagram);
     void deliver(const GroupId &id, Group &group, const wccp::Output &output);
     static void note_sent(const GroupId &id, const Status &status);
@@ -68,19 +67,16 @@ private:
 
     Json answer(const Json &request);
     Json answer_show(const Json &request, const std::string &command);
-    Result<FlowQuestion> read_flow(const Json &request) const;
+    static Result<FlowQuestion> read_flow(const Json &request);
 
     [[nodiscard]] wccp::Time now() const;
 
-    boost::asio::io_context &io_;
     std::string config_file_;
     CacheRouter config_;
     std::unique_ptr<Kernel> kernel_;
     std::map<GroupId, Group> groups_;
-    std::optional<daemon::Socket> sockets_[2]; // IPv4, IPv6
-    std::optional<boost::asio::posix::stream_descriptor> readable_[2];
-    std::uint64_t unwanted_ = 0;             // datagrams for no service of ours
-    std::optional<wccp::Time> behind_since_; // deadlines wait for what has arrived
+    daemon::Listeners<bool> listeners_; // by whether they are of IPv6
+    std::uint64_t unwanted_ = 0;        // datagrams for no service of ours
     boost::asio::steady_timer timer_;
     boost::asio::steady_timer retry_;
     boost::asio::steady_timer lease_;

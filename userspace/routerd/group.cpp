@@ -2,7 +2,7 @@
 #include "routerd/group.h"
 
 #include "daemon/host.h"
-#include "wlb/password.h"
+#include "daemon/secret_file.h"
 
 namespace wlb::routerd {
 
@@ -65,7 +65,7 @@ Result<std::optional<wccp::GroupConfig>> protocol_config(const CacheGroup &group
     config.allow_any = group.any_cache;
     config.strict_source = group.strict_source;
     if (!group.password_file.empty()) {
-        const auto password = read_password(group.password_file);
+        const auto password = daemon::read_password(group.password_file);
         if (!password)
             return password.error();
         config.password = *password;

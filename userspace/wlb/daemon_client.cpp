@@ -49,6 +49,9 @@ public:
     {
         for (std::size_t sent = 0; sent < text.size();) {
             const auto size = send(fd_, text.data() + sent, text.size() - sent, MSG_NOSIGNAL);
+            // What it said before it closed tells why.
+            if (size < 0 && (errno == EPIPE || errno == ECONNRESET))
+                return Done{};
             if (size < 0 && errno != EINTR)
                 return failure();
             sent += static_cast<std::size_t>(std::max<ssize_t>(size, 0));
@@ -66,7 +69,7 @@ public:
             }
             std::array<char, 65536> buffer{};
             const auto size = recv(fd_, buffer.data(), buffer.size(), 0);
-            if (size == 0)
+            if (size == 0 || (size < 0 && errno == ECONNRESET))
                 return Error{daemon_ + " has closed the connection"};
             if (size < 0 && errno != EINTR)
                 return failure();

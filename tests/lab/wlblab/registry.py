@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """wlb-gatewayd and wlb-replicad of one host, and their messages made by hand."""
 
+import contextlib
 import hashlib
 import hmac
 import os
 import pathlib
+import select
+import socket
 import struct
 import subprocess
+import threading
 import time
 
 from .host import wait_until
@@ -43,13 +47,68 @@ def message(kind, sequence, elements, secret=b"sixteen-octets-or-more", key=1, b
     return body + _element(7, hmac.new(secret, body + direction, hashlib.sha256).digest())
 
 
-def state(challenge, own, server, ports=(80,), what=READY):
+def elements(data):
+    """{type: value} of a message, none of whose elements of interest is there twice."""
+    found, at = {}, 28
+    while at + 4 <= len(data):
+        kind, size = struct.unpack_from("!HH", data, at)
+        found[kind] = data[at + 4:at + 4 + size]
+        at += 4 + size
+    return found
+
+
+def state(challenge, own, server, ports=(80,), what=READY, lifetime=5000):
     """The elements of a STATE."""
     origin = (_element(16, _octets(server)) + _element(17, struct.pack(f"!{len(ports)}H", *ports)) +
               _element(18, bytes([what])) + _element(19, struct.pack("!I", 1)) +
               _element(20, b"\3") + _element(21, b"\1"))
     return (_element(3, challenge) + _element(1, b"forged") + _element(2, _octets(own)) +
-            _element(6, struct.pack("!I", 5000)) + _element(5, origin))
+            _element(6, struct.pack("!I", lifetime)) + _element(5, origin))
+
+
+class Crowd:
+    """Replicas of one host that do nothing but register: they answer at once, and say HELLO each
+    second if nobody has asked for three intervals. The host has their addresses already."""
+
+    def __init__(self, host, addresses, gateway, server, interval):
+        self.host, self.addresses, self.gateway = host, list(addresses), (gateway, PORT)
+        self.server, self.interval = server, interval
+        self.sequence = 0
+        self.sockets = {}
+        with host.entered():
+            for address in self.addresses:
+                sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+                sock.bind((address, PORT))
+                self.sockets[sock] = address
+        self._asked = dict.fromkeys(self.sockets, 0)
+        self._hello = dict.fromkeys(self.sockets, 0)
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _say(self, sock, kind, what):
+        self.sequence += 1
+        with contextlib.suppress(BlockingIOError):
+            sock.sendto(message(kind, self.sequence, what), self.gateway)
+
+    def _run(self):
+        while not self._end.is_set():
+            for sock in select.select(list(self.sockets), (), (), 0.05)[0]:
+                asked = elements(sock.recv(8192))
+                self._asked[sock] = time.monotonic()
+                self._say(sock, STATE, state(asked[3], self.sockets[sock], self.server,
+                                             lifetime=int(5000 * self.interval)))
+            now = time.monotonic()
+            for sock, address in self.sockets.items():
+                if now >= max(self._asked[sock] + 3 * self.interval, self._hello[sock] + 1):
+                    self._hello[sock] = now
+                    self._say(sock, HELLO, _element(1, b"crowd") + _element(2, _octets(address)))
+
+    def close(self):
+        self._end.set()
+        self._thread.join()
+        for sock in self.sockets:
+            sock.close()
 
 
 class Daemon:
