@@ -61,7 +61,7 @@ CLIENT_GATEWAY = lab_files("test_syn", "test_answers", "test_carried", "test_lim
 RETURNS = lab_files("test_returns", "test_spoof", "test_practice", "test_fastpath")
 MATRIX = lab_files("test_icmp", "test_matrix")
 # Exact delays, or long waits, which the counted clock skips.
-COUNTED = lab_files("test_baseline", "test_smoke", "test_dead", "test_cookies",
+COUNTED = lab_files("test_baseline", "test_smoke", "test_dead", "test_cookies", "test_manual",
                     "test_completion")
 DIRECT = lab_files("test_direct")
 # Cache router and cache: a net of its own, which all scenarios of a file share.
