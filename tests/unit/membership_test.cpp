@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "cached/membership.h"
-#include "sample.h"
 #include "daemon/secret_file.h"
+#include "sample.h"
 #include "wlb/validate.h"
 
 using namespace wlb;
