@@ -130,8 +130,9 @@ static u8 wlb_choose_mask(const struct wlb_mapping *m,
 }
 
 /* By one mapping; the slot that "ended" is about. */
-static __always_inline u8 wlb_choose_by(const struct wlb_mapping *m, const struct wlb_passer *p,
-			struct wlb_choice *choice)
+static __always_inline u8 wlb_choose_by(const struct wlb_mapping *m,
+					const struct wlb_passer *p,
+					struct wlb_choice *choice)
 {
 	struct wlb_redirect_key key = {
 		.src = (const u8 *)&p->src, .dst = (const u8 *)&p->dst,

@@ -61,8 +61,10 @@ CLIENT_GATEWAY = lab_files("test_syn", "test_answers", "test_carried", "test_lim
 RETURNS = lab_files("test_returns", "test_spoof", "test_practice", "test_fastpath")
 MATRIX = lab_files("test_icmp", "test_matrix")
 # Exact delays, or long waits, which the counted clock skips.
-COUNTED = lab_files("test_baseline", "test_smoke", "test_dead", "test_cookies", "test_manual",
-                    "test_completion")
+COUNTED = lab_files("test_baseline", "test_smoke", "test_dead", "test_cookies")
+# What an operator types and reads; shells and many short programs.
+CONSOLE = lab_files("test_manual", "test_completion", "test_explain", "test_explain_race",
+                    "test_clients")
 DIRECT = lab_files("test_direct")
 # Cache router and cache: a net of its own, which all scenarios of a file share.
 REDIRECT = lab_files("test_redirect", "test_routerd", "test_http")
@@ -80,7 +82,7 @@ CROWDS = [f"{DEBUG}/test_{name}.py" for name in ("storm", "flood")]
 PARALLEL = [*SMP, *CROWDS, *ADVERSE[:3]]
 OTHERS = ["tests/lab", f"--ignore={DEBUG}",
           *(f"--ignore={f}" for f in CLIENT_GATEWAY + RETURNS + MATRIX + COUNTED + RATE +
-            REDIRECT + CACHES + REGISTRY + DIRECT)]
+            REDIRECT + CACHES + REGISTRY + DIRECT + CONSOLE)]
 FUZZERS = ("tag", "fsm", "packet", "crack", "value", "config", "netlink", "wccp",
            "router", "cache", "registry", "control")
 
@@ -105,6 +107,7 @@ MACHINES = {
     "lab-6.1-caches": Machine("6.1", ["-c", "2"], CACHES),
     "lab-6.1-counted": Machine("6.1", ["-i"], COUNTED),
     "lab-6.1-direct": Machine("6.1", ["-i", "-t", "1800"], DIRECT),
+    "lab-6.1-console": Machine("6.1", ["-i", "-t", "1800"], CONSOLE),
     "lab-6.1-rate": Machine("6.1", ["-i"], RATE),
     "lab-6.1-registry": Machine("6.1", ["-i"], REGISTRY),
     "lab-6.12-counted": Machine("6.12", ["-i"], lab_files("test_smoke")),
@@ -114,6 +117,7 @@ MACHINES = {
                        [*OTHERS, f"--ignore={SMP[0]}", *COUNTED, *DIRECT]),
     "uml-redirect": Machine("uml", ["-m", "2560", "-t", "1800"], REDIRECT),
     "uml-caches": Machine("uml", ["-m", "2560", "-t", "1800"], CACHES),
+    "uml-console": Machine("uml", ["-m", "2560", "-t", "1800"], CONSOLE),
     "uml-returns": Machine("uml", ["-m", "2560", "-t", "1800"], RETURNS + MATRIX),
     "uml-matrix": Machine("uml", ["-m", "2560", "-t", "1800"], MATRIX[-1:], {"WLB_MATRIX": "all"}),
     "uml-adverse": Machine("uml", ["-m", "2560", "-t", "1800"], ADVERSE, MANY),
@@ -514,16 +518,16 @@ TARGETS = {
     "check": [
         (1, ["deps", "kmod", "userspace"]),
         (2, ["lab-6.1", "lab-6.1-client", "lab-6.1-returns", "lab-6.1-matrix",
-             "lab-6.1-redirect", "lab-6.1-caches", "packaging", "sim", "style",
-             "lab-6.1-counted", "lab-6.1-direct", "lab-6.1-rate", "lab-6.1-registry", "bench",
-             "lab-6.12-counted", "lab-6.12", "clang", "checkpatch", "unit", "shell", "python",
-             "manual", "dissector"]),
+             "lab-6.1-redirect", "lab-6.1-caches", "lab-6.1-console", "packaging", "sim",
+             "style", "lab-6.1-counted", "lab-6.1-direct", "lab-6.1-rate",
+             "lab-6.1-registry", "bench", "lab-6.12-counted", "lab-6.12", "clang", "checkpatch",
+             "unit", "shell", "python", "manual", "dissector"]),
         # which judges what machines have kept
         (1, ["page"])],
     "debug": [
         (1, ["kmod-uml", "userspace"]),
         (2, ["uml-crowds", "uml-lab", "uml-returns", "uml-adverse",
-             "uml-redirect", "uml-caches", "uml-client", "fuzz",
+             "uml-redirect", "uml-caches", "uml-client", "uml-console", "fuzz",
              "explore"])],
     "matrix": [(1, ["kmod-uml", "userspace", "uml-matrix"])],
     "smp": [(1, ["kmod-smp", "userspace", "smp"])],

@@ -25,9 +25,13 @@ show() {{ printf '\n<%s>{END}\n' "$READLINE_LINE"; }}
 bind '"\C-t": insert-completions'
 bind -x '"\C-o": show'
 """
+# What zsh has for other programs would all be read, which takes a machine minutes.
 ZSH = rf"""
-PS1=; unset zle_bracketed_paste; fpath=({FILES} $fpath)
-autoload -U compinit; compinit -u -D
+PS1=; unset zle_bracketed_paste
+own=/usr/share/zsh/functions/Completion
+fpath=({FILES} $own $own/Base)
+autoload -U compinit $own/Unix/_files $own/Unix/_path_files
+compinit -C -D
 every() {{ _main_complete; compstate[insert]=all }}
 zle -C every complete-word every
 show() {{ printf '\n<%s>{END}\n' "$BUFFER"; }}

@@ -45,7 +45,15 @@ Result<std::string> read_secret(const std::string &path)
         return Error{path + ": cannot be read: " + std::strerror(errno), errno};
     };
     struct stat about {};
-    if (file.get() < 0 || fstat(file.get(), &about) != 0)
+    if (file.get() < 0) {
+        const auto failed = failure();
+        // Daemons may not open what is somebody else's; then that is what is wrong.
+        if (failed.code == EACCES && stat(path.c_str(), &about) == 0)
+            if (auto status = check(path, about); !status)
+                return status.error();
+        return failed;
+    }
+    if (fstat(file.get(), &about) != 0)
         return failure();
     if (auto status = check(path, about); !status)
         return status.error();
