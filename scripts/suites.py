@@ -100,11 +100,11 @@ MACHINES = {
     # The counted clock makes delays exact however busy this machine is, but has one
     # processor; scenarios of several have a clock of their own, and margins.
     "lab-6.1-client": Machine("6.1", ["-c", "2"], CLIENT_GATEWAY),
-    "lab-6.1": Machine("6.1", ["-c", "2"], OTHERS),
+    "lab-6.1": Machine("6.1", ["-c", "2", "-t", "1800"], OTHERS),
     "lab-6.1-returns": Machine("6.1", ["-c", "2"], RETURNS),
     "lab-6.1-matrix": Machine("6.1", ["-c", "2"], MATRIX),
-    "lab-6.1-redirect": Machine("6.1", ["-c", "2"], REDIRECT),
-    "lab-6.1-caches": Machine("6.1", ["-c", "2"], CACHES),
+    "lab-6.1-redirect": Machine("6.1", ["-c", "2", "-t", "1800"], REDIRECT),
+    "lab-6.1-caches": Machine("6.1", ["-c", "2", "-t", "1800"], CACHES),
     "lab-6.1-counted": Machine("6.1", ["-i"], COUNTED),
     "lab-6.1-direct": Machine("6.1", ["-i", "-t", "1800"], DIRECT),
     "lab-6.1-console": Machine("6.1", ["-i", "-t", "1800"], CONSOLE),
