@@ -2,7 +2,6 @@
 """wlb-cached beside Squid, nginx and HAProxy, with two routers that run wlb-routerd: who joins,
 who gets what, and what becomes of pages when something dies."""
 
-import json
 import signal
 import time
 
@@ -217,28 +216,6 @@ def test_killed(play):
     time.sleep(16)
     assert play.served() == {"k1", "k2"}
     assert play.routers["r1"].show()["key"] == key
-
-
-def test_sleeps(play):
-    """A daemon of many groups that was kept from running for longer than routers may be silent
-    takes none for lost that it has not listened to; it is back in all groups at once."""
-    groups = range(10, 46)
-    for daemon in play.routers.values():
-        daemon.start(*({**ROUTER, "service": number} for number in groups))
-    cache = play.caches["k1"]
-    cache.start(*(play.group("k1", service={"id": number, "ports": [8000 + number],
-                                            "hash": ["source-ip"]}) for number in groups))
-
-    def ready():
-        shown = json.loads(cache.ctl.run("-j", "cache", "show").stdout)["groups"]
-        return sum(r["state"] == "ready" for group in shown for r in group["routers"])
-    wait_until("all routers of all groups", lambda: ready() == 2 * len(groups), 60)
-    for intervals in (2, 3.5, 8):
-        cache.child.send_signal(signal.SIGSTOP)
-        time.sleep(intervals * T)
-        cache.child.send_signal(signal.SIGCONT)
-        wait_until("all routers of all groups again", lambda: ready() == 2 * len(groups), 30)
-        assert "silent for" not in cache.log()
 
 
 def test_drain(play):
