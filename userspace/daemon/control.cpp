@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <deque>
 
+#include "daemon/accept.h"
 #include "wlb/control_name.h"
 
 namespace wlb::daemon {
@@ -17,8 +18,6 @@ namespace asio = boost::asio;
 using asio::local::stream_protocol;
 
 namespace {
-
-constexpr auto pause = std::chrono::seconds(1); // when there is no descriptor left
 
 std::string line(const Json &json)
 {
@@ -199,26 +198,9 @@ Status Control::open()
         acceptor_.listen(asio::socket_base::max_listen_connections, error);
     if (error)
         return Error{"control socket: " + error.message(), error.value()};
-    accept();
+    accept_all(acceptor_, pause_,
+               [this](stream_protocol::socket socket) { serve(std::move(socket)); });
     return Done{};
-}
-
-void Control::accept()
-{
-    acceptor_.async_accept([this](auto error, stream_protocol::socket socket) {
-        if (error == asio::error::operation_aborted)
-            return;
-        if (error) {
-            pause_.expires_after(pause);
-            pause_.async_wait([this](auto ended) {
-                if (!ended)
-                    accept();
-            });
-            return;
-        }
-        serve(std::move(socket));
-        accept();
-    });
 }
 
 void Control::serve(stream_protocol::socket socket)

@@ -47,7 +47,6 @@ public:
 private:
     class Session;
 
-    void accept();
     void refuse(boost::asio::local::stream_protocol::socket socket, Refusal why,
                 const std::string &text);
     Json answer(const Json &request) const;

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "daemon/accept.h"
 #include "wlb/cache_host.h"
 
 namespace wlb::daemon {
@@ -19,8 +20,7 @@ using asio::ip::tcp;
 
 namespace {
 
-constexpr auto pause = std::chrono::seconds(1); // when there is no descriptor left
-constexpr std::size_t most_unread = 1 << 16;    // octets of a request that was refused
+constexpr std::size_t most_unread = 1 << 16; // octets of a request that was refused
 
 bool is_loopback(const Address &address)
 {
@@ -233,31 +233,18 @@ Status Http::open(const Endpoint &at)
         return Error{at.text() + ": " + error.message(), error.value()};
     }
     at_ = at;
-    accept();
+    accept_all(acceptor_, pause_, [this](tcp::socket socket) { serve(std::move(socket)); });
     return Done{};
 }
 
-void Http::accept()
+void Http::serve(tcp::socket socket)
 {
-    acceptor_.async_accept([this](auto error, tcp::socket socket) {
-        if (error == asio::error::operation_aborted)
-            return;
-        if (error) {
-            pause_.expires_after(pause);
-            pause_.async_wait([this](auto ended) {
-                if (!ended)
-                    accept();
-            });
-            return;
-        }
-        std::erase_if(sessions_, [](const auto &session) { return session.expired(); });
-        if (sessions_.size() < most_connections) {
-            const auto session = std::make_shared<Session>(std::move(socket), answer_, at_);
-            sessions_.push_back(session);
-            session->read();
-        }
-        accept();
-    });
+    std::erase_if(sessions_, [](const auto &session) { return session.expired(); });
+    if (sessions_.size() >= most_connections)
+        return;
+    const auto session = std::make_shared<Session>(std::move(socket), answer_, at_);
+    sessions_.push_back(session);
+    session->read();
 }
 
 void Http::close()

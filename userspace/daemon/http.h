@@ -49,7 +49,7 @@ public:
 private:
     class Session;
 
-    void accept();
+    void serve(boost::asio::ip::tcp::socket socket);
 
     boost::asio::ip::tcp::acceptor acceptor_;
     boost::asio::steady_timer pause_;

@@ -7,12 +7,6 @@ namespace wlb::registry {
 
 namespace {
 
-bool contains(const Prefix &prefix, const Address &address)
-{
-    return prefix.address.is_ipv6() == address.is_ipv6() &&
-           address.network(prefix.length) == prefix.address.network(prefix.length);
-}
-
 bool permits(const GatewayOrigin &origin, const Address &address)
 {
     return std::find(origin.servers.begin(), origin.servers.end(), address) ==
@@ -20,7 +14,7 @@ bool permits(const GatewayOrigin &origin, const Address &address)
            origin.servers.front().is_ipv6() == address.is_ipv6() &&
            (origin.any ||
             std::any_of(origin.permitted.begin(), origin.permitted.end(),
-                        [&](const auto &prefix) { return contains(prefix, address); }));
+                        [&](const auto &prefix) { return prefix.contains(address); }));
 }
 
 const Replica *configured_in(const GatewayOrigin &origin, const Address &address)

@@ -21,10 +21,8 @@ Address unspecified(bool ipv6)
 
 bool contains(const std::vector<Prefix> &list, const Address &address)
 {
-    return std::any_of(list.begin(), list.end(), [&](const Prefix &p) {
-        return p.address.is_ipv6() == address.is_ipv6() &&
-               address.network(p.length) == p.address.network(p.length);
-    });
+    return std::any_of(list.begin(), list.end(),
+                       [&](const Prefix &prefix) { return prefix.contains(address); });
 }
 
 bool has_command(const Message &message, std::uint16_t command, const Addresses &addresses,

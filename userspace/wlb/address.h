@@ -51,6 +51,11 @@ struct Prefix {
     // "198.51.100.0/24", or an address alone for a prefix of one host.
     static Result<Prefix> parse(std::string_view text);
     [[nodiscard]] bool has_host_bits() const { return address.network(length) != address; }
+    [[nodiscard]] bool contains(const Address &other) const
+    {
+        return other.is_ipv6() == address.is_ipv6() &&
+               other.network(length) == address.network(length);
+    }
     [[nodiscard]] std::string text() const;
 
     auto operator<=>(const Prefix &) const = default;

@@ -181,11 +181,11 @@ std::vector<std::string> strict_interfaces(const CacheHost &host, const Patient 
         for (const auto &router : group.routers) {
             if (router.is_ipv6())
                 continue;
-            const auto routes =
-                parse_output(patient.run({"ip", "-j", "route", "get", router.text()}));
-            if (!routes.is_array() || routes.empty())
+            const auto route =
+                first_of(parse_output(patient.run({"ip", "-j", "route", "get", router.text()})));
+            if (route.is_null())
                 continue;
-            const auto interface = word(routes.front(), "dev");
+            const auto interface = word(route, "dev");
             if (std::max(all, value(interface)) == 1)
                 strict.insert(interface);
         }

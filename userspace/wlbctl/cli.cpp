@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "wlb/netns.h"
 #include "wlbctl/command.h"
 #include "wlbctl/complete.h"
 
@@ -163,6 +164,14 @@ int complete(Context &context, const Args &args)
 }
 
 } // namespace
+
+Result<std::unique_ptr<Kernel>> Context::connect_inside() const
+{
+    if (!netns.empty())
+        if (const auto entered = enter_namespace(netns); !entered)
+            return entered.error();
+    return connect_to("");
+}
 
 void Context::write(const Json &json_value) const
 {

@@ -36,6 +36,8 @@ struct Context {
     bool completing = false; // a command says what its last word may become, see complete.h
 
     [[nodiscard]] Result<std::unique_ptr<Kernel>> connect() const { return connect_to(netns); }
+    // For what also runs programs: from here on it all happens in that network namespace.
+    [[nodiscard]] Result<std::unique_ptr<Kernel>> connect_inside() const;
     void write(const Json &json_value) const;
 };
 

@@ -6,7 +6,6 @@
 
 #include "wlb/control_name.h"
 #include "wlb/diff.h"
-#include "wlb/netns.h"
 #include "wlbctl/cache_doctor.h"
 #include "wlbctl/disk.h"
 #include "wlbctl/options.h"
@@ -177,8 +176,7 @@ private:
 
     [[nodiscard]] Json route_to(const Address &address)
     {
-        const auto routes = ask({"ip", "-j", "route", "get", address.text()});
-        return routes.is_array() && !routes.empty() ? routes.front() : Json();
+        return first_of(ask({"ip", "-j", "route", "get", address.text()}));
     }
 
     [[nodiscard]] bool is_own(const Address &address)
@@ -423,10 +421,7 @@ int doctor(Context &context, const Command &command, const Args &args)
         if (!file)
             return refused;
     }
-    if (!context.netns.empty())
-        if (const auto entered = enter_namespace(context.netns); !entered)
-            return refuse(context, entered.error());
-    auto kernel = context.connect_to("");
+    auto kernel = context.connect_inside();
     if (!kernel)
         return refuse(context, kernel.error());
     auto roles = read_roles(**kernel);

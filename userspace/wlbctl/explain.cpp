@@ -4,7 +4,6 @@
 #include <netinet/in.h>
 
 #include "wlb/control_name.h"
-#include "wlb/netns.h"
 #include "wlbctl/finding.h"
 #include "wlbctl/flow_end.h"
 #include "wlbctl/options.h"
@@ -82,15 +81,15 @@ void find_way(Packet &packet, bool in_is_given, const Run &run)
     if (!packet.in.empty())
         words.insert(words.end(), {"iif", packet.in});
     const auto said = run(words);
-    const auto routes = parse_output(said);
-    if (!routes.is_array() || routes.empty()) {
+    const auto route = first_of(parse_output(said));
+    if (route.is_null()) {
         packet.unrouted = said ? "ip route get finds no route" : said.error().message;
         return;
     }
-    const auto type = word(routes.front(), "type");
+    const auto type = word(route, "type");
     packet.local = type == "local" || type == "broadcast" || type == "anycast";
     if (type.empty() || type == "unicast" || type == "multicast")
-        packet.out = word(routes.front(), "dev");
+        packet.out = word(route, "dev");
     else if (!packet.local)
         packet.unrouted = "its route is " + type;
 }
@@ -235,10 +234,7 @@ int explain_command(Context &context, const Command &command, const Args &args)
     read_packet(options, packet);
     if (!options.good())
         return options.status();
-    if (!context.netns.empty())
-        if (const auto entered = enter_namespace(context.netns); !entered)
-            return refuse(context, entered.error());
-    auto kernel = context.connect_to("");
+    auto kernel = context.connect_inside();
     if (!kernel)
         return refuse(context, kernel.error());
     if (options.has("in"))
@@ -275,14 +271,7 @@ Part &Part::decide(const std::string &word, const std::string &why)
 
 Json route_to(const Run &run, const Address &address)
 {
-    const auto routes = parse_output(run({"ip", "-j", "route", "get", address.text()}));
-    return routes.is_array() && !routes.empty() ? routes.front() : Json();
-}
-
-bool is_in(const Prefix &prefix, const Address &address)
-{
-    return prefix.address.is_ipv6() == address.is_ipv6() &&
-           address.network(prefix.length) == prefix.address;
+    return first_of(parse_output(run({"ip", "-j", "route", "get", address.text()})));
 }
 
 std::string protocol_name(std::uint8_t protocol)

@@ -78,7 +78,6 @@ std::vector<Part> explain(const Packet &packet, const InForce &kernel, const Run
 
 // What `ip route get` tells of the way to an address; null if it refuses.
 Json route_to(const Run &run, const Address &address);
-bool is_in(const Prefix &prefix, const Address &address);
 std::string protocol_name(std::uint8_t protocol);
 
 } // namespace wlb::cli

@@ -20,8 +20,8 @@ bool has(const std::vector<std::string> &interfaces, const std::string &interfac
 
 bool matches(const RedirectRule &rule, const Packet &packet)
 {
-    return (!rule.source || is_in(*rule.source, packet.source)) &&
-           (!rule.destination || is_in(*rule.destination, packet.destination));
+    return (!rule.source || rule.source->contains(packet.source)) &&
+           (!rule.destination || rule.destination->contains(packet.destination));
 }
 
 // Its place, or the number of rules if none matches.
@@ -427,8 +427,8 @@ Part explain_process(const Packet &packet, const InForce &kernel)
     for (std::size_t i = 0; i < kernel.process.size(); ++i) {
         const auto &rule = kernel.process[i].rule;
         if (!rule.on.contains(ProcessOn::passing) ||
-            (rule.source && !is_in(*rule.source, packet.source)) ||
-            (rule.destination && !is_in(*rule.destination, packet.destination)) ||
+            (rule.source && !rule.source->contains(packet.source)) ||
+            (rule.destination && !rule.destination->contains(packet.destination)) ||
             (rule.protocol && *rule.protocol != 0 && *rule.protocol != packet.protocol) ||
             (rule.port && rule.port != packet.dport) ||
             (rule.rewrite && rule.rewrite->is_ipv6() != packet.source.is_ipv6()))

@@ -19,7 +19,7 @@ bool has(const std::vector<std::uint16_t> &ports, std::optional<std::uint16_t> p
 const Prefix *match(const std::vector<Prefix> &list, const Address &address)
 {
     const auto found = std::find_if(list.begin(), list.end(),
-                                    [&](const Prefix &prefix) { return is_in(prefix, address); });
+                                    [&](const Prefix &prefix) { return prefix.contains(address); });
     return found == list.end() ? nullptr : &*found;
 }
 

@@ -29,6 +29,11 @@ Json parse_output(const Result<std::string> &text)
     return json.is_discarded() ? Json() : json;
 }
 
+Json first_of(const Json &list)
+{
+    return list.is_array() && !list.empty() ? list.front() : Json();
+}
+
 std::string word(const Json &object, const char *key)
 {
     if (!object.is_object())

@@ -28,6 +28,9 @@ struct Patient {
 // Of what a program has written with its -j; null if it failed or that is no JSON.
 Json parse_output(const Result<std::string> &text);
 
+// The first of a list, null if it has none or is none.
+Json first_of(const Json &list);
+
 // A member of an object as text, "" if there is none.
 std::string word(const Json &object, const char *key);
 
