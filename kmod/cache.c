@@ -436,9 +436,8 @@ static __always_inline unsigned int wlb_cache_in(struct wlb_net *wn,
 
 	if (!cache || skb->pkt_type != PACKET_HOST || wlb_is_bridged(skb))
 		return NF_ACCEPT;
-	gre = (v6 ? ipv6_hdr(skb)->nexthdr : ip_hdr(skb)->protocol) ==
-	      IPPROTO_GRE && (v6 || !ip_is_fragment(ip_hdr(skb))) &&
-	      wlb_is_redirect_gre(skb, off);
+	gre = wlb_ip_proto(skb, v6) == IPPROTO_GRE &&
+	      (v6 || !ip_is_fragment(ip_hdr(skb))) && wlb_is_redirect_gre(skb, off);
 	if (!gre && !cache->l2)
 		return NF_ACCEPT;
 	if (v6)

@@ -5,6 +5,7 @@
 #include <net/ndisc.h>
 #include <net/netfilter/nf_conntrack.h>
 
+#include "plain.h"
 #include "redirect.h"
 #include "tunnel.h"
 
@@ -180,15 +181,12 @@ static struct wlb_member *wlb_cache_of(const struct wlb_router_family *f,
 				       const union wlb_addr *to, bool v6,
 				       const struct wlb_redirect_hdr *h)
 {
-	u8 type = h->flags & WLB_REDIRECT_DYNAMIC ? WLB_GROUP_DYNAMIC :
-						    WLB_GROUP_STANDARD;
 	const struct wlb_index_entry *e;
 
 	wlb_index_for_each(e, &f->members, to, v6) {
 		const struct wlb_redirect *r = &f->redirect[e->object >> WLB_MEMBER_SHIFT];
-		const struct wlb_group_state *state = r->group->state;
 
-		if (state->type == type && state->id == h->service)
+		if (wlb_group_named(r->group, h))
 			return r->assign->seat[e->object & (WLB_MAX_CACHES - 1)].member;
 	}
 	return NULL;
@@ -199,8 +197,8 @@ void wlb_cache_passed(struct wlb_net *wn, const struct wlb_router *router,
 {
 	unsigned int off = v6 ? sizeof(struct ipv6hdr) : ip_hdrlen(skb);
 	struct dst_entry *dst = skb_dst(skb);
-	union wlb_addr from = {}, to = {};
 	struct wlb_redirect_hdr header;
+	struct wlb_member_cpu *own;
 	struct wlb_member *member;
 	u8 buf[WLB_REDIRECT_LEN];
 	const u8 *data;
@@ -214,20 +212,14 @@ void wlb_cache_passed(struct wlb_net *wn, const struct wlb_router *router,
 	if (skb->mark || skb_nfct(skb) || secpath_exists(skb) || skb->sk ||
 	    !wlb_route_is_plain(dst, v6))
 		return;
-	if (v6) {
-		from.v6 = ipv6_hdr(skb)->saddr;
-		to.v6 = ipv6_hdr(skb)->daddr;
-	} else {
-		from.v4 = ip_hdr(skb)->saddr;
-		to.v4 = ip_hdr(skb)->daddr;
-	}
-	member = wlb_cache_of(&router->by_family[v6], &to, v6, &header);
+	member = wlb_cache_of(&router->by_family[v6], wlb_plain_dst(skb, v6), v6, &header);
 	if (!member)
 		return;
 	process = wlb_bh_disable();
-	if (wlb_route_keep(&this_cpu_ptr(member->cpu)->route, dst, v6)) {
-		this_cpu_ptr(member->cpu)->from = from;
-		WRITE_ONCE(this_cpu_ptr(member->cpu)->second, wlb_second());
+	own = this_cpu_ptr(member->cpu);
+	if (wlb_route_keep(&own->route, dst, v6)) {
+		memcpy(&own->from, wlb_plain_src(skb, v6), wlb_addr_len(v6));
+		WRITE_ONCE(own->second, wlb_second());
 	}
 	wlb_bh_restore(process);
 }
@@ -241,17 +233,11 @@ wlb_cache_straight(const struct wlb_net *wn, const struct sk_buff *skb,
 		   const struct wlb_member_cpu *own, unsigned int overhead, bool v6)
 {
 	struct dst_entry *dst = wlb_route_get(&own->route, wn->net, v6);
-	unsigned int mtu;
 
-	if (!dst || wlb_cache_fragments(skb, v6))
+	if (!dst || wlb_cache_fragments(skb, v6) ||
+	    !wlb_route_fits(skb, wlb_route_mtu(dst, v6) - overhead))
 		return NULL;
-	/* dst_mtu(), without a call */
-	mtu = v6 ? ip6_dst_mtu_maybe_forward(dst, false) :
-		   ip_dst_mtu_maybe_forward(dst, false);
-	mtu -= overhead;
-	if (unlikely(skb_is_gso(skb)))
-		return skb_gso_validate_network_len(skb, mtu) ? dst : NULL;
-	return skb->len <= mtu ? dst : NULL;
+	return dst;
 }
 
 /* By itself: its variables, which kernels may clear, are not the business of L2's. */

@@ -80,9 +80,7 @@ static __always_inline bool wlb_fast_fits(const struct sk_buff *skb, unsigned in
 	if ((v6 ? ((const struct ipv6hdr *)skb->data)->hop_limit :
 		  ((const struct iphdr *)skb->data)->ttl) <= 1)
 		return false;
-	if (unlikely(skb_is_gso(skb)))
-		return skb_gso_validate_network_len(skb, mtu);
-	return skb->len <= mtu;
+	return wlb_route_fits(skb, mtu);
 }
 
 static __always_inline unsigned int wlb_fast_mtu(const struct dst_entry *dst, const bool v6)
@@ -139,7 +137,7 @@ wlb_fast_way(struct wlb_net *wn, const struct wlb_cg *cg, const struct wlb_flow 
 	if (!dst)
 		return NULL;
 	/* of a tunnel, the host's own, with what its way has told it */
-	mtu = overhead ? dst_mtu(dst) - overhead : wlb_fast_mtu(dst, v6);
+	mtu = overhead ? wlb_route_mtu(dst, v6) - overhead : wlb_fast_mtu(dst, v6);
 	if (!wlb_fast_fits(skb, mtu, v6) ||
 	    unlikely(skb_cow_head(skb, LL_RESERVED_SPACE(dst->dev) + overhead)) ||
 	    unlikely(skb_ensure_writable(skb, wlb_plain_ip_len(v6) + sizeof(struct tcphdr))))

@@ -169,6 +169,16 @@ struct wlb_router {
 	struct wlb_router *next;
 };
 
+/* Is it the group that a redirect header names? */
+static inline bool wlb_group_named(const struct wlb_group *group,
+				   const struct wlb_redirect_hdr *h)
+{
+	u8 type = h->flags & WLB_REDIRECT_DYNAMIC ? WLB_GROUP_DYNAMIC :
+						    WLB_GROUP_STANDARD;
+
+	return group->state->type == type && group->state->id == h->service;
+}
+
 static inline void wlb_member_count(struct wlb_member *member, const struct sk_buff *skb)
 {
 	this_cpu_inc(member->cpu->packets);

@@ -48,8 +48,6 @@ static __always_inline bool wlb_is_member(const struct wlb_router_family *f,
 {
 	const struct wlb_index_entry *e;
 
-	if (likely(!(f->members.filter & wlb_addr_bit(addr, v6))))
-		return false;
 	wlb_index_for_each(e, &f->members, addr, v6)
 		if (e->object >> WLB_MEMBER_SHIFT == at)
 			return true;

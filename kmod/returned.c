@@ -27,16 +27,11 @@ static const struct wlb_index_entry *
 wlb_return_member(const struct wlb_router_family *f, const union wlb_addr *src,
 		  bool v6, const struct wlb_redirect_hdr *h)
 {
-	u8 type = h->flags & WLB_REDIRECT_DYNAMIC ? WLB_GROUP_DYNAMIC :
-						    WLB_GROUP_STANDARD;
 	const struct wlb_index_entry *e, *any = NULL;
 
 	wlb_index_for_each(e, &f->members, src, v6) {
-		const struct wlb_group_state *state =
-			f->redirect[e->object >> WLB_MEMBER_SHIFT].group->state;
-
 		any = e;
-		if (state->type == type && state->id == h->service)
+		if (wlb_group_named(f->redirect[e->object >> WLB_MEMBER_SHIFT].group, h))
 			break;
 	}
 	return any;

@@ -14,6 +14,7 @@
 #include <net/ndisc.h>
 #include <net/route.h>
 
+#include "compat.h"
 #include "net.h"
 
 static __always_inline struct rtable *wlb_rt4(const struct dst_entry *dst)
@@ -62,6 +63,21 @@ bool wlb_route_keep(struct wlb_route *route, struct dst_entry *dst, bool v6);
 
 /* A plain route by a plain device? Others do more than to send a packet on. */
 bool wlb_route_is_plain(const struct dst_entry *dst, bool v6);
+
+/* A plain route's dst_mtu(), without a call. */
+static __always_inline unsigned int wlb_route_mtu(const struct dst_entry *dst, bool v6)
+{
+	return v6 ? ip6_dst_mtu_maybe_forward(dst, false) :
+		    ip_dst_mtu_maybe_forward(dst, false);
+}
+
+/* Has the packet, or has each of its segments, at most @mtu bytes? */
+static __always_inline bool wlb_route_fits(const struct sk_buff *skb, unsigned int mtu)
+{
+	if (unlikely(skb_is_gso(skb)))
+		return skb_gso_validate_network_len(skb, mtu);
+	return skb->len <= mtu;
+}
 
 /* To the neighbour, by the route that the packet has. Nothing may be left to do to it. */
 static __always_inline void wlb_route_leave(struct net *net, struct sk_buff *skb,

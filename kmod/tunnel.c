@@ -7,7 +7,7 @@
 #include <net/ip_tunnels.h>
 #include <net/route.h>
 
-#include "compat.h"
+#include "route.h"
 #include "tunnel.h"
 
 /* Puts the GRE header, if any; the IP protocol that the outer header names. */
@@ -180,9 +180,7 @@ bool wlb_tunnel_fits(const struct sk_buff *skb, bool v6, unsigned int mtu)
 {
 	if (!v6 && !(ip_hdr(skb)->frag_off & htons(IP_DF)))
 		return true;
-	if (skb_is_gso(skb))
-		return skb_gso_validate_network_len(skb, mtu);
-	return skb->len <= mtu;
+	return wlb_route_fits(skb, mtu);
 }
 
 void wlb_tunnel_too_big(struct sk_buff *skb, bool v6, unsigned int mtu)
