@@ -16,6 +16,7 @@
 #include "live.h"
 #include "race.h"
 #include "segment.h"
+#include "trace.h"
 #include "track.h"
 
 /* A packet from the far side; @o is NULL unless it came encapsulated. */
@@ -376,8 +377,12 @@ unlock:
 		wlb_probe_echo(wn, a, probed, opts.tag.nonce);
 		return NF_DROP;
 	}
-	if (stat != WLB_NO_STAT)
+	if (stat != WLB_NO_STAT) {
 		wlb_count(wn, stat);
+		if (f)
+			trace_wlb_answer(wn, &a->key, wlb_flow_server(f, p->v6), a->from,
+					 wlb_trace_stat(stat));
+	}
 
 	switch (verdict) {
 	case WLB_CARRY:

@@ -7,6 +7,7 @@
 
 #include "plain.h"
 #include "redirect.h"
+#include "trace.h"
 #include "tunnel.h"
 
 unsigned int wlb_cache_none(struct wlb_net *wn, const struct wlb_group *group,
@@ -427,10 +428,11 @@ static unsigned int wlb_cache_too_big(struct wlb_net *wn, struct sk_buff *skb,
 	return NF_DROP;
 }
 
-unsigned int wlb_cache_out(struct wlb_net *wn, struct sk_buff *skb,
-			   const struct wlb_redirect *r,
-			   const struct wlb_choice *choice, bool v6,
-			   bool routed)
+/* By a route that is looked up. @what: how it is to go; at the end, if it does not, why. */
+static noinline unsigned int wlb_cache_send(struct wlb_net *wn, struct sk_buff *skb,
+					    const struct wlb_redirect *r,
+					    const struct wlb_choice *choice, bool v6,
+					    bool routed, enum wlb_group_stat *what)
 {
 	const struct wlb_seat *seat = &r->assign->seat[choice->seat];
 	struct wlb_member *member = seat->member;
@@ -438,36 +440,61 @@ unsigned int wlb_cache_out(struct wlb_net *wn, struct sk_buff *skb,
 	struct neighbour *n = NULL;
 	union wlb_addr from = {};
 	struct dst_entry *dst;
-	unsigned int verdict;
 	unsigned int mtu;
 
-	/* what a queue of the administrator's gives back comes in process context */
-	if (!routed && likely(softirq_count()) &&
-	    (gre ? wlb_cache_gre_straight(wn, skb, r, choice, v6, &verdict) :
-		   wlb_cache_l2_straight(wn, skb, r, member, v6, &verdict)))
-		return verdict;
 	if (gre && r->group->has_source[v6])
 		from = r->group->source[v6];
 	dst = wlb_seat_route(wn->net, seat, &from, v6);
-	if (!dst)
-		return wlb_cache_none(wn, r->group, WLB_GROUP_STAT_no_route);
+	if (!dst) {
+		*what = WLB_GROUP_STAT_no_route;
+		return wlb_cache_none(wn, r->group, *what);
+	}
 	if (!gre && !wlb_seat_adjacent(dst, v6)) {
 		dst_release(dst);
-		return wlb_cache_none(wn, r->group, WLB_GROUP_STAT_not_adjacent);
+		*what = WLB_GROUP_STAT_not_adjacent;
+		return wlb_cache_none(wn, r->group, *what);
 	}
 	if (!gre)
 		n = wlb_cache_neighbour(dst, &member->addr, v6);
 	/* known not to answer; what nobody has asked for waits for an answer */
 	if (n && (READ_ONCE(n->nud_state) & NUD_FAILED)) {
 		dst_release(dst);
-		return wlb_cache_none(wn, r->group, WLB_GROUP_STAT_no_neighbour);
+		*what = WLB_GROUP_STAT_no_neighbour;
+		return wlb_cache_none(wn, r->group, *what);
 	}
 	mtu = gre ? wlb_tunnel_redirect_mtu(dst, v6) : dst_mtu(dst);
-	if (!wlb_cache_fits(skb, v6, mtu))
+	if (!wlb_cache_fits(skb, v6, mtu)) {
+		*what = WLB_GROUP_STAT_too_big;
 		return wlb_cache_too_big(wn, skb, r, v6, routed, dst, mtu);
+	}
 	wlb_member_count(member, skb);
 	if (gre)
 		return wlb_cache_gre(wn, skb, r, choice, v6,
 				     routed ? WLB_CACHE_ROUTED : WLB_CACHE_OWN, dst, &from);
 	return wlb_cache_l2(wn, skb, r, choice, v6, routed, dst, mtu);
+}
+
+unsigned int wlb_cache_out(struct wlb_net *wn, struct sk_buff *skb,
+			   const struct wlb_redirect *r,
+			   const struct wlb_choice *choice,
+			   const struct wlb_passer *p, bool routed)
+{
+	const struct wlb_seat *seat = &r->assign->seat[choice->seat];
+	const bool gre = seat->forward == WLB_FORWARD_GRE, v6 = p->v6;
+	struct wlb_member *member = seat->member;
+	enum wlb_group_stat what = gre ? WLB_GROUP_STAT_gre : WLB_GROUP_STAT_l2;
+	unsigned int verdict;
+
+	/* what a queue of the administrator's gives back comes in process context */
+	if (routed || unlikely(!softirq_count()) ||
+	    !(gre ? wlb_cache_gre_straight(wn, skb, r, choice, v6, &verdict) :
+		    wlb_cache_l2_straight(wn, skb, r, member, v6, &verdict)))
+		verdict = wlb_cache_send(wn, skb, r, choice, v6, routed, &what);
+	if (trace_wlb_redirect_enabled()) {
+		if (verdict == NF_DROP && what <= WLB_GROUP_STAT_l2)
+			what = WLB_GROUP_STAT_failed;
+		trace_wlb_redirect(wn, p, r->group, &member->addr,
+				   wlb_choice_bucket(choice), what);
+	}
+	return verdict;
 }

@@ -15,6 +15,7 @@
 #include "plain.h"
 #include "race.h"
 #include "segment.h"
+#include "trace.h"
 #include "tunnel.h"
 
 static __always_inline int wlb_route_out(struct wlb_net *wn, struct wlb_peer *peer,
@@ -228,7 +229,7 @@ static unsigned int wlb_syn_race(struct wlb_net *wn, const struct wlb_cg *cg,
 		verdict = wlb_fsm_segment(&f->fsm, &seg, WLB_FROM_CLIENT, &stat);
 	if (verdict == WLB_RENEW) {
 		if (f)
-			wlb_flow_del(t, f);
+			wlb_flow_del(t, f, "replaced");
 		if (stat != WLB_NO_STAT)
 			wlb_count(wn, stat);
 		f = wlb_syn_add(wn, cg, &key, hash, &p->dst, seg.seq, race,
@@ -250,7 +251,7 @@ static unsigned int wlb_syn_race(struct wlb_net *wn, const struct wlb_cg *cg,
 	wlb_flow_unlock(t, hash);
 
 	if (stat != WLB_NO_STAT)
-		wlb_count(wn, stat);
+		wlb_count_syn(wn, p, stat);
 	switch (verdict) {
 	case WLB_RACE:
 		wlb_syn_offer(wn, cg, service, skb, p, opts, &tag, &syn, repeated);
@@ -281,7 +282,7 @@ static unsigned int wlb_cg_syn(struct wlb_net *wn, const struct wlb_cg *cg,
 	    (state->out->flags & IFF_LOOPBACK))
 		return NF_ACCEPT;
 	if (!wlb_pkt_sane(p)) {
-		wlb_count(wn, WLB_STAT_syn_malformed);
+		wlb_count_syn(wn, p, WLB_STAT_syn_malformed);
 		return NF_ACCEPT;
 	}
 	service = wlb_cg_service(cg, ntohs(p->th.dest));
@@ -290,33 +291,33 @@ static unsigned int wlb_cg_syn(struct wlb_net *wn, const struct wlb_cg *cg,
 	wlb_pkt_options(skb, p, buf, &opts);
 	stat = wlb_syn_unfit(skb, p, &opts);
 	if (stat != WLB_NO_STAT) {
-		wlb_count(wn, stat);
+		wlb_count_syn(wn, p, stat);
 		return NF_ACCEPT;
 	}
 	if (opts.tags && opts.tag.state == WLB_TAG_NOT_PERMITTED) {
-		wlb_count(wn, WLB_STAT_syn_opted_out);
+		wlb_count_syn(wn, p, WLB_STAT_syn_opted_out);
 		/* collapses duplicates to the most restrictive */
 		return opts.tags > 1 ? wlb_syn_pass(skb, p, &opts, &wlb_tag_never) : NF_ACCEPT;
 	}
 	if (wlb_hint_is_untagged(wn->hints, &p->dst, p->v6)) {
-		wlb_count(wn, WLB_STAT_syn_untagged);
+		wlb_count_syn(wn, p, WLB_STAT_syn_untagged);
 		return wlb_syn_pass(skb, p, &opts, NULL);
 	}
 	stat = wlb_syn_unraced(p, &opts);
 	if (stat != WLB_NO_STAT) {
-		wlb_count(wn, stat);
+		wlb_count_syn(wn, p, stat);
 		return wlb_syn_pass(skb, p, &opts, &wlb_tag_never);
 	}
 	/* each replica would execute the request */
 	if (p->len > wlb_pkt_hlen(p) || opts.fast_open)
 		return wlb_syn_race(wn, cg, service, skb, p, &opts, false);
 	if (!wlb_syn_prepare(skb, p, &opts)) {
-		wlb_count(wn, WLB_STAT_syn_no_memory);
+		wlb_count_syn(wn, p, WLB_STAT_syn_no_memory);
 		return NF_ACCEPT;
 	}
 	if (wlb_prefixes_match(&service->never, &p->src, p->v6) ||
 	    wlb_prefixes_match(&service->never, &p->dst, p->v6)) {
-		wlb_count(wn, WLB_STAT_syn_not_permitted);
+		wlb_count_syn(wn, p, WLB_STAT_syn_not_permitted);
 		wlb_syn_tag(skb, p, &opts, &wlb_tag_never);
 		return NF_ACCEPT;
 	}

@@ -4,6 +4,7 @@
 #include <net/netfilter/nf_conntrack.h>
 
 #include "clone.h"
+#include "trace.h"
 
 struct sk_buff *wlb_clone_make(const struct sk_buff *skb, const struct wlb_pkt *p,
 			       const struct wlb_tag *tag)
@@ -26,12 +27,26 @@ struct sk_buff *wlb_clone_make(const struct sk_buff *skb, const struct wlb_pkt *
 	return clone;
 }
 
+static void wlb_clone_trace(struct wlb_net *wn, struct sk_buff *skb,
+			    const struct wlb_tunnel *tunnel)
+{
+	struct wlb_flow_key key;
+	struct wlb_pkt p;
+
+	if (wlb_pkt_parse(skb, 0, tunnel->v6, &p) <= 0)
+		return;
+	key = wlb_trace_key(&p);
+	trace_wlb_clone_out(wn, &key, &p.dst, &tunnel->to, wlb_trace_stat(WLB_STAT_clone_sent));
+}
+
 int wlb_clone_send(struct wlb_net *wn, struct sk_buff *skb,
 		   const struct wlb_tunnel *tunnel)
 {
 	u8 tos = tunnel->v6 ? ipv6_get_dsfield(ipv6_hdr(skb)) : ip_hdr(skb)->tos;
 	int err;
 
+	if (trace_wlb_clone_out_enabled())
+		wlb_clone_trace(wn, skb, tunnel);
 	/* a packet of our own: nothing of the SYN's way clings to it */
 	skb_scrub_packet(skb, true);
 	skb->dev = NULL;

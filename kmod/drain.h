@@ -39,6 +39,12 @@ struct wlb_choice {
 	bool full;			/* the table was, this once */
 };
 
+/* The bucket that was decisive. */
+static inline u8 wlb_choice_bucket(const struct wlb_choice *choice)
+{
+	return choice->alt_used ? choice->alt : choice->primary;
+}
+
 void wlb_choose(const struct wlb_assign *assign, const struct wlb_passer *p,
 		struct wlb_choice *choice);
 

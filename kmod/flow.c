@@ -10,6 +10,7 @@
 #include "learned.h"
 #include "live.h"
 #include "race.h"
+#include "trace.h"
 
 #define WLB_TABLE_BITS		17
 #define WLB_QUOTA_BUCKETS	4096
@@ -137,10 +138,26 @@ int wlb_flow_restore(struct wlb_table *t, const struct wlb_flow_key *key,
 	return 0;
 }
 
-void wlb_flow_del(struct wlb_table *t, struct wlb_flow *f)
+static void wlb_flow_trace_end(const struct wlb_net *wn, const struct wlb_flow *f,
+			       const char *why)
+{
+	const bool v6 = wlb_flow_is_v6(f);
+	const struct wlb_flow_key key = {
+		.client = wlb_flow_client(f), .client_port = f->client_port,
+		.server_port = f->server_port, .v6 = v6,
+	};
+	const struct wlb_peer *winner = wlb_flow_winner(wn, f);
+
+	trace_wlb_flow_end(wn, &key, wlb_flow_server(f, v6), winner ? &winner->addr : NULL,
+			   why);
+}
+
+void wlb_flow_del(struct wlb_table *t, struct wlb_flow *f, const char *why)
 {
 	bool many;
 
+	if (trace_wlb_flow_end_enabled())
+		wlb_flow_trace_end(t->wn, f, why);
 	hlist_del_rcu(&f->node);
 	if (f->fsm.state == WLB_FLOW_RACING)
 		wlb_flow_settled(t, f);
@@ -212,7 +229,7 @@ static bool wlb_flow_evict_state(struct wlb_table *t, u32 hash,
 			    (!oldest || wlb_flow_older(f, oldest)))
 				oldest = f;
 		if (oldest) {
-			wlb_flow_del(t, oldest);
+			wlb_flow_del(t, oldest, "evicted");
 			wlb_count(t->wn, stat);
 		}
 		wlb_flow_unlock(t, hash);
@@ -247,7 +264,7 @@ static void wlb_table_expire(struct wlb_table *t, u32 bucket)
 			continue;
 		if (f->fsm.state == WLB_FLOW_RACING)
 			wlb_count(t->wn, WLB_STAT_race_unanswered);
-		wlb_flow_del(t, f);
+		wlb_flow_del(t, f, "expired");
 	}
 	wlb_flow_unlock(t, bucket);
 }
@@ -378,7 +395,7 @@ u32 wlb_table_flush(struct wlb_table *t, const union wlb_addr *client,
 				continue;
 			if (f->fsm.state == WLB_FLOW_RACING)
 				wlb_count(t->wn, WLB_STAT_race_flushed);
-			wlb_flow_del(t, f);
+			wlb_flow_del(t, f, "flushed");
 			n++;
 		}
 		wlb_flow_unlock(t, bucket);

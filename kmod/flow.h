@@ -197,8 +197,8 @@ int wlb_flow_restore(struct wlb_table *t, const struct wlb_flow_key *key,
 /* A racing flow has an outcome. Bucket lock held, state already changed. */
 void wlb_flow_settled(struct wlb_table *t, const struct wlb_flow *f);
 
-/* Unlinks; readers may use the flow until they leave. Bucket lock held. */
-void wlb_flow_del(struct wlb_table *t, struct wlb_flow *f);
+/* Unlinks, @why for who traces; readers may use the flow until they leave. Bucket lock held. */
+void wlb_flow_del(struct wlb_table *t, struct wlb_flow *f, const char *why);
 
 struct wlb_table *wlb_table_alloc(struct wlb_net *wn);
 void wlb_table_free(struct wlb_table *t);

@@ -12,6 +12,7 @@
 
 #include "../include/wlb/wccp_service.h"
 #include "redirect.h"
+#include "trace.h"
 
 /* Neither end is nobody's, everybody's or the link's. */
 static bool wlb_passer_ordinary(const struct wlb_passer *p)
@@ -152,11 +153,14 @@ static unsigned int wlb_redirect(struct wlb_net *wn, struct sk_buff *skb,
 	wlb_choose(r->assign, p, &choice);
 	if (unlikely(choice.full))
 		wlb_group_count(wn, r->group, WLB_GROUP_STAT_drain_full);
-	if (choice.seat == WLB_SEAT_NONE)
+	if (choice.seat == WLB_SEAT_NONE) {
+		trace_wlb_redirect(wn, p, r->group, NULL, wlb_choice_bucket(&choice),
+				   WLB_GROUP_STAT_unassigned);
 		return wlb_cache_none(wn, r->group, WLB_GROUP_STAT_unassigned);
+	}
 	if (choice.kept)
 		wlb_group_count(wn, r->group, WLB_GROUP_STAT_kept);
-	return wlb_cache_out(wn, skb, r, &choice, p->v6, routed);
+	return wlb_cache_out(wn, skb, r, &choice, p, routed);
 }
 
 static unsigned int wlb_redirect_try(struct wlb_net *wn,
@@ -182,6 +186,7 @@ static unsigned int wlb_redirect_try(struct wlb_net *wn,
 			continue;
 		if (wlb_exempt(f, i, skb, t)) {
 			wlb_group_count(wn, group, WLB_GROUP_STAT_exempt);
+			trace_wlb_redirect(wn, p, group, NULL, 0, WLB_GROUP_STAT_exempt);
 			continue;
 		}
 		if (!wlb_passer_ordinary(p) ||
@@ -190,6 +195,7 @@ static unsigned int wlb_redirect_try(struct wlb_net *wn,
 		if (wlb_rules_permit(&group->rules, p, true))
 			return wlb_redirect(wn, skb, r, p, t->routed);
 		wlb_group_count(wn, group, WLB_GROUP_STAT_denied);
+		trace_wlb_redirect(wn, p, group, NULL, 0, WLB_GROUP_STAT_denied);
 		if (!router->groups->check_all)
 			return NF_ACCEPT;
 	}

@@ -51,8 +51,8 @@ static inline enum wlb_settled wlb_settled(const struct sk_buff *skb)
  */
 unsigned int wlb_cache_out(struct wlb_net *wn, struct sk_buff *skb,
 			   const struct wlb_redirect *r,
-			   const struct wlb_choice *choice, bool v6,
-			   bool routed);
+			   const struct wlb_choice *choice,
+			   const struct wlb_passer *p, bool routed);
 
 /*
  * At POST_ROUTING: a packet of this host's own has come through everything. If it is one

@@ -26,6 +26,7 @@
 #include "pkt.h"
 #include "reply.h"
 #include "segment.h"
+#include "trace.h"
 #include "tunnel.h"
 
 static bool wlb_is_local(struct net *net, const union wlb_addr *addr, bool v6)
@@ -138,6 +139,18 @@ static int wlb_clone_crack(struct wlb_net *wn, struct sk_buff *skb,
 	return wlb_pkt_clamp_mss(skb, p, mtu);
 }
 
+static void wlb_count_clone(struct wlb_net *wn, const struct wlb_pkt *p,
+			    const struct wlb_outer *o, int stat)
+{
+	struct wlb_flow_key key;
+
+	wlb_count(wn, stat);
+	if (trace_wlb_clone_in_enabled()) {
+		key = wlb_trace_key(p);
+		trace_wlb_clone_in(wn, &key, &p->dst, &o->src, wlb_trace_stat(stat));
+	}
+}
+
 static unsigned int wlb_clone_in(struct wlb_net *wn, struct sk_buff *skb,
 				 struct wlb_pkt *p, const struct wlb_outer *o,
 				 const struct wlb_served *s)
@@ -152,12 +165,12 @@ static unsigned int wlb_clone_in(struct wlb_net *wn, struct sk_buff *skb,
 	       wlb_clone_refuse(skb, p, s, ret);
 	if (stat == WLB_NO_STAT) {
 		if (!wlb_clone_crack(wn, skb, p, o, s, ret, &opts)) {
-			wlb_count(wn, WLB_STAT_clone_cracked);
+			wlb_count_clone(wn, p, o, WLB_STAT_clone_cracked);
 			return NF_ACCEPT;
 		}
 		stat = WLB_STAT_clone_malformed;
 	}
-	wlb_count(wn, stat);
+	wlb_count_clone(wn, p, o, stat);
 	return NF_DROP;
 }
 

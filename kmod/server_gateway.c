@@ -14,6 +14,7 @@
 #include "hold.h"
 #include "icmp.h"
 #include "pkt.h"
+#include "trace.h"
 
 static void wlb_sg_clone_to(struct wlb_net *wn, const struct wlb_origin *origin,
 			    struct wlb_origin_replica *replica,
@@ -108,7 +109,7 @@ static void wlb_sg_clone_all(struct wlb_net *wn, const struct wlb_origin *origin
 		wlb_sg_clone_to(wn, origin, &replicas->replica[order[i]], skb, p,
 				&in_clone);
 	}
-	wlb_count(wn, WLB_STAT_syn_cloned);
+	wlb_count_syn(wn, p, WLB_STAT_syn_cloned);
 }
 
 /* Op 304 to 314. */
@@ -130,24 +131,24 @@ static unsigned int wlb_sg_syn(struct wlb_net *wn, struct wlb_sg *sg,
 		return NF_ACCEPT;
 	origin = wlb_sg_origin(sg, &p->dst, p->v6, ntohs(p->th.dest));
 	if (!origin) {
-		wlb_count(wn, WLB_STAT_syn_not_replicable);
+		wlb_count_syn(wn, p, WLB_STAT_syn_not_replicable);
 		return NF_ACCEPT;
 	}
 	if (opts.tag.offers & WLB_OFFER_CLONED) {
 		/* somebody cracked a clone and sent it on to the origin */
-		wlb_count(wn, WLB_STAT_syn_loop);
+		wlb_count_syn(wn, p, WLB_STAT_syn_loop);
 		return NF_DROP;
 	}
 	stat = wlb_sg_unfit(skb, p, &opts);
 	if (stat != WLB_NO_STAT) {
-		wlb_count(wn, stat);
+		wlb_count_syn(wn, p, stat);
 		return NF_ACCEPT;
 	}
 	replicas = rcu_dereference(origin->replicas);
 	n = min(replicas->pool, origin->fan_out);
 	stat = wlb_sg_refuse(wn, sg, origin, p, &opts.tag, n);
 	if (stat != WLB_NO_STAT)
-		wlb_count(wn, stat);
+		wlb_count_syn(wn, p, stat);
 	else
 		wlb_sg_clone_all(wn, origin, replicas, n, skb, p, &opts.tag);
 

@@ -37,7 +37,7 @@ packages=(
 	# test machines
 	qemu-system-x86 busybox-static cpio debootstrap
 	# scenarios
-	conntrack curl ethtool haproxy iperf3 iproute2 iputils-ping nftables nginx-light openssl procps
+	bpftrace conntrack curl ethtool haproxy iperf3 iproute2 iputils-ping nftables nginx-light openssl procps
 	squid tcpdump tshark zsh python3-pytest python3-scapy
 	# benchmarks
 	apache2-utils ipvsadm jq

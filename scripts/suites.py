@@ -20,7 +20,8 @@ CACHE = pathlib.Path(os.environ.get("WLB_CACHE", "/var/cache/wlb"))
 
 COMMANDS = """make gcc g++ clang++ clang-format clang-tidy sparse shellcheck perl pkg-config
     flake8 flex bison ccache mandoc zsh
-    modprobe depmod qemu-system-x86_64 busybox cpio xz ip tc ss ping curl nginx openssl tcpdump
+    modprobe depmod bpftrace qemu-system-x86_64
+    busybox cpio xz ip tc ss ping curl nginx openssl tcpdump
     tshark nft ethtool iperf3 conntrack squid haproxy debootstrap dh_dkms lintian
     systemd-analyze""".split()
 
@@ -33,6 +34,9 @@ CHECKPATCH_IGNORE = {
     "MACRO_ARG_REUSE": "",
     # A new file in a tree with a MAINTAINERS file: there is none.
     "FILE_PATH_CHANGES": "",
+    # The customary layout of TRACE_EVENT().
+    "PARENTHESIS_ALIGNMENT": "kmod/trace.h",
+    "OPEN_ENDED_LINE": "kmod/trace.h",
     # Headers that userspace compiles too have neither BIT() nor u8.
     "BIT_MACRO": "include/",
     "PREFER_KERNEL_TYPES": "include/",
@@ -64,7 +68,7 @@ MATRIX = lab_files("test_icmp", "test_matrix")
 COUNTED = lab_files("test_baseline", "test_smoke", "test_dead", "test_cookies")
 # What an operator types and reads; shells and many short programs.
 CONSOLE = lab_files("test_manual", "test_completion", "test_explain", "test_explain_race",
-                    "test_clients")
+                    "test_clients", "test_trace")
 DIRECT = lab_files("test_direct")
 # Cache router and cache: a net of its own, which all scenarios of a file share.
 REDIRECT = lab_files("test_redirect", "test_routerd", "test_http")

@@ -11,6 +11,7 @@ from wlblab import web
 from wlblab.farm import (ALT, DST_IP, DYNAMIC, FORWARD, L2, NONE, ORIGINS, PORTS, PORTS_SRC, PROTO0,
                          Assignment, group, rule)
 from wlblab.host import wait_until
+from wlblab.trace import bpftrace, manual_lines, tracing
 
 UDP = 17
 
@@ -76,6 +77,42 @@ def test_hash(farm, family, told):
                                        flags=fields | alternative << 8 | PORTS), "80")
         seen += [told.agrees(dice.randrange(ORIGINS)) for _ in range(3)]
     assert set(seen) == {"k1", "k2", "k3", "s"}
+
+
+def test_traced(farm, family, told):
+    """What a tracepoint tells of a packet is what was said of it, bucket and all, or why not."""
+    dice = random.Random(family)
+    farm.set_groups(group("80", DYNAMIC, 80))
+    table = [dice.choice((0, 1, NONE)) for _ in range(256)]
+    farm.assign(family, Assignment([farm.member("k1", family), farm.member("k2", family, L2, L2)],
+                                   table, flags=DST_IP | PORTS), "80")
+    said = []
+    with tracing(farm["r"], "--event", "redirect") as events:
+        for origin in range(ORIGINS):
+            said.append(told.role(origin, 24000 + origin))
+            farm.who(family, origin, 24000 + origin)
+    for origin, role in enumerate(said):
+        of = [e for e in events if e["source_port"] == 24000 + origin]
+        assert of and {(e["source"], e["destination"]) for e in of} == {
+            (farm.client[family], farm.origins[family][origin])}
+        assert {(e["cache"], e["bucket"]) for e in of} == {
+            (role.get("cache"), role["bucket"])}, role
+        assert {e["reason"] for e in of} == {
+            {None: "unassigned", "k1": "gre", "k2": "l2"}[told.name.get(role.get("cache"))]}
+    farm.set_groups(group("80", DYNAMIC, 80, rules=[rule(deny=True)]))
+    farm.assign(family, farm.one("k1", family), "80")
+    with tracing(farm["r"]) as events:
+        assert farm.who(family) == "s"
+    assert {(e["event"], e["group"], e["cache"], e["reason"]) for e in events} == {
+        ("redirect", "80", None, "denied")}
+
+
+def test_bpftrace(farm, family, tmp_path):
+    """The manual's one-liner about packets that no cache gets."""
+    farm.set_groups(group("80", DYNAMIC, 80, rules=[rule(deny=True)]))
+    farm.assign(family, farm.one("k1", family), "80")
+    (line,) = manual_lines(redirect=True)
+    assert "[80, denied]: " in bpftrace(line, tmp_path / "out", lambda: farm.who(family))
 
 
 def test_mask(farm, family, told):

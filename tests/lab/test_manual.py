@@ -53,7 +53,7 @@ NOT_RUN = {
 # Others than 0.
 STATUS = {("README.md", "wlbctl cache doctor"): 1}      # of its two routers one is here
 # What goes on until it is interrupted.
-ENDLESS = re.compile(r"wlbctl .*\b(monitor|race top)$")
+ENDLESS = re.compile(r"wlbctl .*\b(monitor|race top|trace.*)$")
 # What becomes true a while after a daemon has started.
 PATIENT = re.compile(r"doctor|show|curl|hash|bypass add")
 

@@ -62,6 +62,7 @@ const std::vector<Command> &status_commands();
 const std::vector<Command> &metrics_commands();
 const std::vector<Command> &doctor_commands();
 const std::vector<Command> &explain_commands();
+const std::vector<Command> &trace_commands();
 const std::vector<Command> &wccp_commands();
 const std::vector<Command> &bypass_commands();
 const std::vector<Command> &cache_commands();

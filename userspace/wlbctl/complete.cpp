@@ -60,7 +60,7 @@ Args values_of(const std::string &name)
     Args values;
     if (name.find('|') != std::string::npos)
         for (const auto &part : split(name, '|'))
-            if (part.find_first_not_of("abcdefghijklmnopqrstuvwxyz-") == std::string::npos)
+            if (part.find_first_not_of("abcdefghijklmnopqrstuvwxyz-_") == std::string::npos)
                 values.push_back(part);
     return values;
 }

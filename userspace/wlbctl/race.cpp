@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
 #include <csignal>
 #include <cstring>
 #include <thread>
@@ -126,15 +125,6 @@ private:
     int fd_ = -1;
 };
 
-Result<std::uint64_t> parse_count(std::string_view text)
-{
-    std::uint64_t count = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
-    if (error != std::errc{} || end != text.data() + text.size() || count == 0)
-        return Error{"\"" + std::string(text) + "\" must be a whole number of 1 or more"};
-    return count;
-}
-
 int monitor(Context &context, const Command &command, const Args &args)
 {
     Options options(context, command);
@@ -142,7 +132,7 @@ int monitor(Context &context, const Command &command, const Args &args)
     if (!options.parse(args))
         return options.status();
     std::optional<std::uint64_t> left;
-    options.read("count", &parse_count, left);
+    options.read("count", &parse_number_of, left);
     if (!options.good())
         return options.status();
 
@@ -173,7 +163,7 @@ int top(Context &context, const Command &command, const Args &args)
     seconds interval{2};
     std::optional<std::uint64_t> left;
     options.read("interval", &parse_seconds, interval);
-    options.read("count", &parse_count, left);
+    options.read("count", &parse_number_of, left);
     if (!options.good())
         return options.status();
     auto kernel = context.connect();
