@@ -134,8 +134,9 @@ MACHINES = {
 # in one machine or the other.
 PARTS = {"lab-6.1": 0, "lab-6.1-client": 0, "lab-6.1-returns": 0, "lab-6.1-matrix": 0,
          "lab-6.1-redirect": 0, "lab-6.1-caches": 0, "lab-6.1-counted": 0,
-         "lab-6.1-direct": 0,
-         "uml-lab": 1, "uml-client": 1, "uml-returns": 1, "uml-redirect": 1, "uml-caches": 1}
+         "lab-6.1-direct": 0, "lab-6.1-console": 0, "lab-6.1-registry": 0, "lab-6.1-rate": 0,
+         "uml-lab": 1, "uml-client": 1, "uml-returns": 1, "uml-redirect": 1, "uml-caches": 1,
+         "uml-console": 1}
 SHARES = {"half": 2, "quarter": 4}
 
 # How a kernel says that something is wrong, once it has said UP, as lab.sh has it say.

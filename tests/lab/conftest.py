@@ -16,7 +16,8 @@ from wlblab.processing import returning
 from wlblab.t0 import T0
 
 
-def pytest_configure():
+def pytest_configure(config):
+    config.addinivalue_line("markers", "whole: another suite needs what it keeps")
     if not host.in_lab():
         pytest.exit("these scenarios run in the machine that scripts/lab.sh boots", 4)
     pace.measure()
@@ -28,7 +29,8 @@ def pytest_report_header():
 
 def pytest_collection_modifyitems(config, items):
     """WLB_PART=k/n: of each scenario's cases every n-th from the k-th on, so that n machines
-    run them all. One that has a single case runs in each, or in every other if n > 2."""
+    run them all. One that has a single case runs in each, or in every other if n > 2; one that
+    another suite needs runs in each."""
     part, _, of = os.environ.get("WLB_PART", "0/1").partition("/")
     part, of = int(part), int(of)
     cases = collections.defaultdict(list)
@@ -37,7 +39,9 @@ def pytest_collection_modifyitems(config, items):
     kept = set()
     for name, group in cases.items():
         shift = zlib.crc32(name.encode()) + part + 1
-        if len(group) > 1:
+        if group[0].get_closest_marker("whole"):
+            kept.update(group)
+        elif len(group) > 1:
             kept.update(group[shift % of::of] or group[:1])
         elif of <= 2 or shift % 2:
             kept.update(group)

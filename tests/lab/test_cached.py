@@ -447,6 +447,7 @@ def test_dry_run(play):
     assert "wlb_cache" not in play.net["k1"].out("nft", "list", "tables")
 
 
+@pytest.mark.whole
 def test_http(play):
     """What wlb-cached serves of two routers, its proxy and the other caches."""
     play.start(*site.CACHES)

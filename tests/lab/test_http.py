@@ -35,6 +35,7 @@ def router(farm):
         router.kill(15)
 
 
+@pytest.mark.whole
 def test_routerd(router, farm):
     """Three caches share the buckets, of which one is refused at first; every number that is
     served is wlbctl's."""
@@ -130,6 +131,7 @@ def test_fails_open(router, farm):
         sock.close()
 
 
+@pytest.mark.whole
 def test_processd(farm):
     with Processd(farm["r"]) as daemon:
         daemon.start({"on": ["passing"], "protocol": "tcp", "port": 80, "dscp": "ef",

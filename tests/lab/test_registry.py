@@ -473,6 +473,7 @@ def test_busy(play, family):
             sock.close()
 
 
+@pytest.mark.whole
 def test_http(play):
     """What the daemons of both gateways and of a replica serve: who is how far, and who wins."""
     play.configure(4)
