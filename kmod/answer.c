@@ -390,8 +390,7 @@ unlock:
 		out = wlb_carry_in(wn, cg, skb, a, f);
 		break;
 	case WLB_RESET:
-		wlb_reset_send(wn, p, a->o);
-		return NF_DROP;
+		return wlb_reset_send(wn, skb, p, a->o);
 	case WLB_DROP:
 		return NF_DROP;
 	default:

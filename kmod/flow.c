@@ -2,7 +2,6 @@
 /* The translation table: its entries, their memory and their end. */
 #include <linux/random.h>
 #include <linux/sched.h>
-#include <linux/siphash.h>
 #include <linux/slab.h>
 
 #include "conf.h"
@@ -55,10 +54,10 @@ void wlb_flow_exit(void)
 static atomic_t *wlb_quota(struct wlb_table *t, const union wlb_addr *client,
 			   bool v6)
 {
-	u32 hash = v6 ? siphash_2u32(client->word[0], client->word[1], &t->key) :
-			siphash_1u32(client->word[0], &t->key);
+	const u64 *k = t->flow_key;
+	u64 sum = k[0] + k[2] * client->word[0] + (v6 ? k[3] * client->word[1] : 0);
 
-	return &t->quota[hash % WLB_QUOTA_BUCKETS];
+	return &t->quota[(sum >> 32) % WLB_QUOTA_BUCKETS];
 }
 
 void wlb_flow_settled(struct wlb_table *t, const struct wlb_flow *f)
@@ -329,7 +328,6 @@ struct wlb_table *wlb_table_alloc(struct wlb_net *wn)
 		return NULL;
 	t->wn = wn;
 	t->mask = (1U << flow_table_bits) - 1;
-	get_random_bytes(&t->key, sizeof(t->key));
 	get_random_bytes(t->flow_key, sizeof(t->flow_key));
 	spin_lock_init(&t->dead_lock);
 	INIT_DELAYED_WORK(&t->gc, wlb_table_gc);

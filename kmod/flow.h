@@ -10,7 +10,6 @@
 #ifndef WLB_FLOW_H
 #define WLB_FLOW_H
 
-#include <linux/siphash.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 #include <net/netlink.h>
@@ -38,7 +37,6 @@ struct wlb_table {
 	struct hlist_head *heads;
 	atomic_t flows ____cacheline_aligned_in_smp;
 	atomic_t racing;
-	siphash_key_t key;		/* of quota */
 	struct wlb_net *wn;
 	struct delayed_work gc;
 	u32 gc_bucket;		/* where the worker goes on */

@@ -34,7 +34,8 @@ struct wlb_hint {
 };
 
 struct wlb_hints {
-	siphash_key_t key;
+	struct wlb_pair_key key;
+	bool untagged;		/* some server is, or was */
 	struct wlb_hint slot[WLB_HINT_SLOTS];
 };
 
@@ -67,7 +68,7 @@ static struct wlb_hint *wlb_hint_slot(struct wlb_hints *hints,
 		memcpy(&key->client, client, wlb_addr_len(v6));
 	memcpy(&key->server, server, wlb_addr_len(v6));
 	key->v6 = v6;
-	return &hints->slot[wlb_pair_hash(&hints->key, client, server, v6) %
+	return &hints->slot[wlb_pair_hash_fast(&hints->key, client, server, v6) %
 			    WLB_HINT_SLOTS];
 }
 
@@ -101,6 +102,7 @@ void wlb_hint_answered(struct wlb_hints *hints, const union wlb_addr *server,
 				  ++h->plain >= WLB_HINT_PLAIN)) {
 		h->untagged = true;
 		h->expires = now + ttl * HZ;
+		WRITE_ONCE(hints->untagged, true);
 	}
 	spin_unlock_bh(&h->lock);
 }
@@ -109,9 +111,12 @@ bool wlb_hint_is_untagged(struct wlb_hints *hints, const union wlb_addr *server,
 			  bool v6)
 {
 	struct wlb_hint_key key;
-	struct wlb_hint *h = wlb_hint_slot(hints, NULL, server, v6, &key);
+	struct wlb_hint *h;
 	bool found;
 
+	if (!READ_ONCE(hints->untagged))
+		return false;
+	h = wlb_hint_slot(hints, NULL, server, v6, &key);
 	spin_lock_bh(&h->lock);
 	found = wlb_hint_is(h, &key) && h->untagged;
 	spin_unlock_bh(&h->lock);

@@ -15,6 +15,7 @@
  */
 struct wlb_jar {
 	siphash_key_t key;
+	bool used;		/* most have no cookie to keep */
 	struct {
 		u64 check;
 		u64 cookie;
@@ -42,14 +43,19 @@ void wlb_jar_put(struct wlb_jar *jar, const union wlb_addr *client,
 
 	WRITE_ONCE(jar->place[hash % WLB_JAR_PLACES].check, hash ^ cookie);
 	WRITE_ONCE(jar->place[hash % WLB_JAR_PLACES].cookie, cookie);
+	if (!READ_ONCE(jar->used))
+		WRITE_ONCE(jar->used, true);
 }
 
 u64 wlb_jar_get(const struct wlb_jar *jar, const union wlb_addr *client,
 		const union wlb_addr *server, bool v6)
 {
-	u64 hash = wlb_site_hash(&jar->key, client, server, v6);
-	u64 check = READ_ONCE(jar->place[hash % WLB_JAR_PLACES].check);
-	u64 cookie = READ_ONCE(jar->place[hash % WLB_JAR_PLACES].cookie);
+	u64 hash, check, cookie;
 
+	if (!READ_ONCE(jar->used))
+		return 0;
+	hash = wlb_site_hash(&jar->key, client, server, v6);
+	check = READ_ONCE(jar->place[hash % WLB_JAR_PLACES].check);
+	cookie = READ_ONCE(jar->place[hash % WLB_JAR_PLACES].cookie);
 	return (check ^ cookie) == hash ? cookie : 0;
 }

@@ -9,15 +9,15 @@
 
 const struct wlb_tag wlb_tag_never = { .state = WLB_TAG_NOT_PERMITTED };
 
-unsigned int wlb_pkt_options(const struct sk_buff *skb, const struct wlb_pkt *p,
-			     u8 *buf, struct wlb_opts *opts)
+const u8 *wlb_pkt_options(const struct sk_buff *skb, const struct wlb_pkt *p,
+			  u8 *buf, struct wlb_opts *opts)
 {
 	unsigned int len = wlb_pkt_hlen(p) - WLB_TCP_HDR_LEN;
+	const u8 *data = skb_header_pointer(skb, p->off + WLB_TCP_HDR_LEN, len, buf);
 
-	if (skb_copy_bits(skb, p->off + WLB_TCP_HDR_LEN, buf, len))
-		len = 0;	/* cannot be: the packet is sane */
-	wlb_opts_scan(buf, len, wlb_exid, opts);
-	return len;
+	/* it has them all, or the packet is not sane */
+	wlb_opts_scan(data, data ? len : 0, wlb_exid, opts);
+	return data;
 }
 
 bool wlb_pkt_csum_ok(const struct sk_buff *skb, const struct wlb_pkt *p)

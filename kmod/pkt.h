@@ -148,11 +148,12 @@ static inline void wlb_pkt_seg(const struct wlb_pkt *p, struct wlb_seg *seg)
 extern const struct wlb_tag wlb_tag_never;
 
 /*
- * The options, copied to @buf (WLB_TCP_HDR_MAX - WLB_TCP_HDR_LEN bytes) and
- * scanned. The packet must be sane. Returns their length.
+ * The options, scanned: wlb_pkt_hlen() - WLB_TCP_HDR_LEN bytes, of the skb, or in @buf
+ * (WLB_TCP_HDR_MAX - WLB_TCP_HDR_LEN bytes) if it is not linear there. The packet must be
+ * sane.
  */
-unsigned int wlb_pkt_options(const struct sk_buff *skb, const struct wlb_pkt *p,
-			     u8 *buf, struct wlb_opts *opts);
+const u8 *wlb_pkt_options(const struct sk_buff *skb, const struct wlb_pkt *p,
+			  u8 *buf, struct wlb_opts *opts);
 
 /*
  * Is the TCP checksum right, as far as software can know? Leaves the skb as it

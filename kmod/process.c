@@ -47,28 +47,28 @@ static int wlb_process_dscp(struct sk_buff *skb, bool v6, u8 dscp)
 	return 0;
 }
 
-/* A SYN whose options may be changed: all of it, and its options in @buf. */
-static int wlb_process_syn(const struct sk_buff *skb, bool v6,
-			   struct wlb_pkt *pkt, u8 *buf, unsigned int *len)
+/* The options of a SYN whose options may be changed, as wlb_pkt_options(); NULL if not. */
+static const u8 *wlb_process_syn(const struct sk_buff *skb, bool v6,
+				 struct wlb_pkt *pkt, u8 *buf)
 {
+	const u8 *options;
 	struct wlb_opts opts;
 
 	if (wlb_pkt_parse(skb, 0, v6, pkt) <= 0 || !wlb_pkt_sane(pkt) ||
 	    pkt->len > wlb_pkt_hlen(pkt))
-		return -EINVAL;
-	*len = wlb_pkt_options(skb, pkt, buf, &opts);
-	return opts.malformed || opts.is_signed ? -EINVAL : 0;
+		return NULL;
+	options = wlb_pkt_options(skb, pkt, buf, &opts);
+	return opts.malformed || opts.is_signed ? NULL : options;
 }
 
 /* Which counter it is for; WLB_NO_STAT: there was nothing to do. */
 static int wlb_process_untag(struct sk_buff *skb, bool v6)
 {
-	u8 options[WLB_TCP_HDR_MAX - WLB_TCP_HDR_LEN];
+	u8 buf[WLB_TCP_HDR_MAX - WLB_TCP_HDR_LEN];
 	struct wlb_pkt pkt;
-	unsigned int len;
+	const u8 *options = wlb_process_syn(skb, v6, &pkt, buf);
 
-	if (wlb_process_syn(skb, v6, &pkt, options, &len) ||
-	    !wlb_labels(options, len))
+	if (!options || !wlb_labels(options, wlb_pkt_hlen(&pkt) - WLB_TCP_HDR_LEN))
 		return WLB_NO_STAT;
 	return wlb_pkt_relabel(skb, &pkt, NULL, 0) < 0 ?
 	       WLB_STAT_process_failed : WLB_STAT_process_untagged;
@@ -78,14 +78,15 @@ static int wlb_process_untag(struct sk_buff *skb, bool v6)
 static int wlb_process_tag(struct sk_buff *skb, bool v6,
 			   const struct wlb_process_rule *rule, unsigned int mtu)
 {
-	u8 options[WLB_TCP_HDR_MAX - WLB_TCP_HDR_LEN];
-	unsigned int len, room = wlb_label_room(rule->tag_len);
+	u8 buf[WLB_TCP_HDR_MAX - WLB_TCP_HDR_LEN];
+	unsigned int room = wlb_label_room(rule->tag_len);
 	struct wlb_pkt pkt;
+	const u8 *options = wlb_process_syn(skb, v6, &pkt, buf);
 	int said;
 
-	if (wlb_process_syn(skb, v6, &pkt, options, &len))
+	if (!options)
 		return WLB_STAT_process_no_room;
-	if (wlb_labels(options, len)) {
+	if (wlb_labels(options, wlb_pkt_hlen(&pkt) - WLB_TCP_HDR_LEN)) {
 		said = wlb_pkt_relabel(skb, &pkt, rule->tag, rule->tag_len);
 		if (said)
 			return said < 0 ? WLB_STAT_process_failed :

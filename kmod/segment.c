@@ -130,16 +130,11 @@ static int wlb_own_out(struct net *net, struct sk_buff *skb,
 	return wlb_tunnel_send(net, skb, &tunnel, 0);
 }
 
-int wlb_own_send(struct wlb_net *wn, const struct wlb_own *own)
+static int wlb_own_send_in(struct wlb_net *wn, struct sk_buff *skb,
+			   const struct wlb_own *own)
 {
-	struct sk_buff *skb;
 	int err;
 
-	skb = alloc_skb(WLB_TUNNEL_HEADROOM + sizeof(struct ipv6hdr) +
-			wlb_own_hlen(own), GFP_ATOMIC);
-	if (!skb)
-		return -ENOMEM;
-	skb_reserve(skb, WLB_TUNNEL_HEADROOM);
 	wlb_own_build(skb, own);
 	/* the flow that conntrack knows is the client's with the server */
 	if (!own->tracked)
@@ -152,16 +147,67 @@ int wlb_own_send(struct wlb_net *wn, const struct wlb_own *own)
 	return err;
 }
 
-void wlb_reset_send(struct wlb_net *wn, const struct wlb_pkt *p,
-		    const struct wlb_outer *o)
+static unsigned int wlb_own_size(const struct wlb_own *own)
+{
+	return WLB_TUNNEL_HEADROOM + sizeof(struct ipv6hdr) + wlb_own_hlen(own);
+}
+
+int wlb_own_send(struct wlb_net *wn, const struct wlb_own *own)
+{
+	struct sk_buff *skb = alloc_skb(wlb_own_size(own), GFP_ATOMIC);
+
+	if (!skb)
+		return -ENOMEM;
+	skb_reserve(skb, WLB_TUNNEL_HEADROOM);
+	return wlb_own_send_in(wn, skb, own);
+}
+
+/* May what has come in be made into a segment of our own, and nobody sees it? */
+static bool wlb_own_may_reuse(struct sk_buff *skb, const struct wlb_own *own)
+{
+	return !skb_shared(skb) && !skb_cloned(skb) && !skb_is_nonlinear(skb) &&
+	       !skb_is_gso(skb) && !skb_zcopy(skb) &&
+	       skb_end_offset(skb) >= wlb_own_size(own);
+}
+
+/* As new: nothing of what it was or met clings to it. */
+static void wlb_own_reuse(struct sk_buff *skb)
+{
+	skb_scrub_packet(skb, true);
+	skb_orphan(skb);
+	skb_clear_hash(skb);
+	__vlan_hwaccel_clear_tag(skb);
+	memset(skb->cb, 0, sizeof(skb->cb));
+	skb_shinfo(skb)->tx_flags = 0;
+	skb->ip_summed = CHECKSUM_NONE;
+	skb->encapsulation = 0;
+	skb->priority = 0;
+	skb->dev = NULL;
+	skb->data = skb->head;
+	skb->len = 0;
+	skb_reset_tail_pointer(skb);
+	skb_reserve(skb, WLB_TUNNEL_HEADROOM);
+	skb_unset_mac_header(skb);
+}
+
+unsigned int wlb_reset_send(struct wlb_net *wn, struct sk_buff *skb,
+			    const struct wlb_pkt *p, const struct wlb_outer *o)
 {
 	struct wlb_own rst = {
 		.to = p, .o = o, .seq = ntohl(p->th.ack_seq),
 		.flags = WLB_TCP_RST,
 	};
+	bool reuse = wlb_own_may_reuse(skb, &rst);
+	int err;
 
-	wlb_count(wn, wlb_own_send(wn, &rst) ? WLB_STAT_reset_failed :
-					       WLB_STAT_reset_sent);
+	if (reuse) {
+		wlb_own_reuse(skb);
+		err = wlb_own_send_in(wn, skb, &rst);
+	} else {
+		err = wlb_own_send(wn, &rst);
+	}
+	wlb_count(wn, err ? WLB_STAT_reset_failed : WLB_STAT_reset_sent);
+	return reuse ? NF_STOLEN : NF_DROP;
 }
 
 int wlb_probe_send(struct wlb_net *wn, const struct wlb_pkt *p,

@@ -27,12 +27,13 @@ struct wlb_own {
 int wlb_own_send(struct wlb_net *wn, const struct wlb_own *own);
 
 /*
- * Sends a RST that answers the SYN-ACK @p to its sender in the client's name.
+ * Sends a RST that answers the SYN-ACK @p to its sender in the client's name: the verdict
+ * on @skb, the SYN-ACK, as NF_STOLEN if it has become the RST.
  * Its sequence number is exactly the SYN-ACK's ack: in SYN-RECEIVED anything
  * else is challenged and the loser stays (RFC 9293 3.10.7.4, RFC 5961 3.2).
  */
-void wlb_reset_send(struct wlb_net *wn, const struct wlb_pkt *p,
-		    const struct wlb_outer *o);
+unsigned int wlb_reset_send(struct wlb_net *wn, struct sk_buff *skb,
+			    const struct wlb_pkt *p, const struct wlb_outer *o);
 
 /*
  * Sends a bare ACK with an answer tag of @nonce that offers `spoof`, in answer to @p: a

@@ -32,8 +32,7 @@ mkdir "$root/tmp/debs" "$root/tmp/newer"
 cp "$debs"/*.deb "$root/tmp/debs"
 cp "$newer"/*.deb "$root/tmp/newer"
 
-# ccache knows what DKMS compiles from the last time that the same was tested, and so it does in
-# the machine, which would compile for ten minutes.
+# ccache knows what DKMS compiles from the last time that the same was tested.
 mkdir -p "$cache/ccache-dkms" "$root/tmp/ccache"
 mount --bind "$cache/ccache-dkms" "$root/tmp/ccache"
 inside() {
@@ -81,7 +80,6 @@ inside systemctl --quiet enable wlb wlb-routerd
 
 install /tmp/newer
 built "$(version_of "$newer")"
-cp -a "$cache/ccache-dkms" "$machine/var/cache/ccache"
 old=$(find "$root/usr/src" "$root/var/lib/dkms" -name "*$(version_of "$debs")*")
 [ -z "$old" ] || die "left of the older version: $old"
 [ -L "$root/etc/systemd/system/multi-user.target.wants/wlb-routerd.service" ] ||

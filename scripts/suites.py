@@ -502,7 +502,7 @@ def packaging():
 def installed():
     """That everything works in what packaging() has left, once systemd has started it. One
     story: a test that failed means nothing by itself, so none runs again."""
-    machine = Machine("6.1", ["-c", "2", "-R", INSTALLED], ["tests/packaging"])
+    machine = Machine("6.1", ["-c", "2", "-t", "1800", "-R", INSTALLED], ["tests/packaging"])
     return lab("packaging-lab", machine, False)
 
 

@@ -155,6 +155,10 @@ static inline void wlb_opts_scan(const u8 *opt, unsigned int len, u16 exid,
 	while ((n = wlb_opt_len(opt + off, len - off)) > 0) {
 		const u8 *p = opt + off;
 
+		off += (unsigned int)n;
+		/* below are those of almost every SYN */
+		if (p[0] < WLB_TCPOPT_MD5)
+			continue;
 		if (wlb_opt_is_tag(p, n, exid)) {
 			u8 state = p[4] & 0xf;
 
@@ -166,7 +170,7 @@ static inline void wlb_opts_scan(const u8 *opt, unsigned int len, u16 exid,
 				o->tag.nonce = wlb_get_be16(p + 6);
 				if (n == WLB_TAG_LEN_LONG)
 					o->tag.cookie = wlb_get_be64(p + 8);
-				o->tag_off = (u8)off;
+				o->tag_off = (u8)(p - opt);
 				o->tag_len = (u8)n;
 			} else if (state < o->tag.state) {
 				o->tag.state = state;
@@ -182,7 +186,6 @@ static inline void wlb_opts_scan(const u8 *opt, unsigned int len, u16 exid,
 			    wlb_get_be16(p + 2) == WLB_TCPOPT_EXP2_TFO)) {
 			o->fast_open = true;
 		}
-		off += (unsigned int)n;
 	}
 	o->malformed = n < 0;
 }
