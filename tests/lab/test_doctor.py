@@ -282,7 +282,7 @@ def test_untracked_wall(net):
              "ct state established,related accept\n"
              "iifname lan0 tcp dport 80 ct state new accept\n}\n}"):
         try:
-            assert who(net) == "r1" and doctor(net, "cg") == (0, [])
+            assert who(net) == "r1" and found(net, "cg", "notrack") == (0, [])
             net.configure(ports=(80,), client_gateway={"conntrack": "notrack"},
                           served={"return_": "tunnel"})
             with pytest.raises(CommandFailed):
@@ -303,7 +303,7 @@ def test_untracked_hidden(net):
     net["core"].run("ip", "route", "del", CLIENTS[0])
     try:
         with nft(net, "cg", rules):
-            assert who(net) == "r1" and doctor(net, "cg") == (0, [])
+            assert who(net) == "r1" and found(net, "cg", "notrack") == (0, [])
             net.configure(ports=(80,), client_gateway={"conntrack": "notrack"},
                           served={"return_": "tunnel"})
             with pytest.raises(CommandFailed):
