@@ -66,6 +66,11 @@ built "$(version_of "$debs")"
 for example in "$root"/usr/share/doc/wlb/examples/*; do
 	inside wlbctl check "${example#"$root"}"
 done
+for document in README.md docs/*.md docs/*.png docs/guides/*.md; do
+	# what is long debhelper compresses
+	found=("$root/usr/share/doc/wlb/${document#docs/}"*)
+	[ -s "${found[0]}" ] || die "the package has no $document"
+done
 enabled=$(find "$root/etc/systemd" -name 'wlb*')
 [ -z "$enabled" ] || die "enabled though nobody asked: $enabled"
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-r"""Each command and each block of TOML in README, guides and manual pages, run as it stands there:
+r"""Each command and each block of TOML in README, guides, manual pages and what else is in docs for
+users, run as it stands there:
 in its order, on the host whose role it is about, with pages, daemons and a proxy that live.
 
  c 10.1.1.2 --- lan0 \            / wan0 --- up0 sg lan0 --- s 203.0.113.10
@@ -27,12 +28,14 @@ from wlblab.wlb import WLBCTL, Wlbctl, table
 
 REPO = kernel.REPO
 DOCUMENTS = sorted(str(path.relative_to(REPO)) for path in (
-    REPO / "README.md", *(REPO / "docs" / "guides").glob("*.md"), *(REPO / "docs").glob("*.[578]")))
+    REPO / "README.md", *(REPO / "docs" / "guides").glob("*.md"), *(REPO / "docs").glob("*.[578]"),
+    REPO / "docs" / "install.md", REPO / "docs" / "monitoring.md"))
 # Where a document begins, if not at the gateway.
 BEGINS = {"docs/wlb.toml.5": "r", "docs/wlb-routerd.8": "k"}
 
 SYSTEM = "of a host that systemd has started: tests/packaging"
 SOURCES = "builds or installs, from this tree: scripts/check.py, tests/packaging"
+FIRMWARE = "of a machine with Secure Boot, whose firmware is asked, and whose user"
 NOT_RUN = {
     "make demo": SOURCES,
     "make check": SOURCES,
@@ -47,6 +50,10 @@ NOT_RUN = {
     "nlohmann-json3-dev libspdlog-dev libsystemd-dev libcap-dev libssl-dev prometheus-cpp-dev "
     "pkg-config": SOURCES,
     "make install && modprobe wlb": SOURCES,
+    "mokutil --import /var/lib/dkms/mok.pub": FIRMWARE,
+    "reboot": FIRMWARE,
+    "mokutil --test-key /var/lib/dkms/mok.pub": FIRMWARE,
+    "modinfo -F signer wlb": FIRMWARE,
     "tshark -X lua_script:/usr/share/wlb/wlb.lua -i wan0 -Y wlb.tag":
         "the file is where packages put it: tests/wireshark",
 }

@@ -279,6 +279,13 @@ TEST_CASE("doctor: a healthy host has no finding, each fault one", "[cli][cache]
                    {{where + "all/rp_filter", "1\n"}, {where + "lan0/rp_filter", "2\n"}}, healthy())
               .empty());
     CHECK(examined(good_programs, {{where + "all/src_valid_mark", "1\n"}}, healthy()).size() == 1);
+    programs = good_programs;
+    programs["ethtool -k lan0"] = "Features for lan0:\nlarge-receive-offload: off [fixed]\n";
+    CHECK(examined(programs, {}, healthy()).empty());
+    programs["ethtool -k lan0"] = "Features for lan0:\nlarge-receive-offload: on\n";
+    findings = examined(programs, {}, healthy());
+    REQUIRE(findings.size() == 1);
+    CHECK(findings[0].mend == "ethtool -K lan0 lro off");
     auto ill = healthy();
     ill["groups"][0]["unheard"] = {"10.2.0.2"};
     ill["groups"][0]["drained"] = true;

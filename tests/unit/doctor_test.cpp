@@ -172,6 +172,186 @@ TEST_CASE("doctor: rules that flows of ours pass by", "[cli][doctor]")
     CHECK(ill(slow, programs).empty());
 }
 
+namespace {
+
+const std::string wall =
+    R"({"chain":{"family":"inet","table":"t","name":"c","hook":"forward","policy":"drop"}})";
+const std::string by_state =
+    R"({"rule":{"family":"inet","table":"t","chain":"c","expr":[{"match":{"op":"in","left":)"
+    R"({"ct":{"key":"state"}},"right":["established","related"]}},{"accept":null}]}})";
+
+Texts with_rules(const std::string &entries)
+{
+    auto programs = good_programs;
+    programs["nft -j list ruleset"] = R"({"nftables":[)" + entries + "]}";
+    return programs;
+}
+
+} // namespace
+
+TEST_CASE("doctor: what is not tracked and rules that go by state", "[cli][doctor]")
+{
+    auto with = roles();
+    with.running.config.client_gateway.conntrack = Conntrack::notrack;
+    CHECK(ill(with).empty());
+    const auto programs = with_rules(wall + "," + by_state);
+    const auto findings = ill(with, programs);
+    check_one(findings, cli::Finding::fault, "untracked: chain inet t c");
+    CHECK(findings[0].mend == "nft insert rule inet t c ct state untracked accept");
+    CHECK(ill(roles(), programs).empty());
+    // a single state is no list; it may be asked for in another chain of the table
+    const std::string untracked =
+        R"({"rule":{"family":"inet","table":"t","chain":"d","expr":[{"match":{"op":"in","left":)"
+        R"({"ct":{"key":"state"}},"right":"untracked"}},{"accept":null}]}})";
+    CHECK(ill(with, with_rules(wall + "," + by_state + "," + untracked)).empty());
+    const std::string open =
+        R"({"chain":{"family":"inet","table":"t","name":"c","hook":"forward","policy":"accept"}})";
+    CHECK(ill(with, with_rules(open + "," + by_state)).empty());
+    const std::string last =
+        R"({"rule":{"family":"inet","table":"t","chain":"c","expr":[{"reject":null}]}})";
+    check_one(ill(with, with_rules(open + "," + by_state + "," + last)), cli::Finding::fault,
+              "untracked: chain inet t c");
+    const std::string hide =
+        R"({"rule":{"family":"ip","table":"n","chain":"p","expr":[{"masquerade":null}]}})";
+    check_one(ill(with, with_rules(hide)), cli::Finding::warning, "nftables hides sources");
+
+    auto before = roles();
+    before.groups.groups[0].group.hook = GroupHook::prerouting;
+    const auto answers = ill(before, programs);
+    check_one(answers, cli::Finding::warning, "what group web-cache redirects");
+    CHECK(has(answers[0].consequence, "its answers"));
+}
+
+TEST_CASE("doctor: the reverse path filter where packets of others come in", "[cli][doctor]")
+{
+    const auto local = test::prefix("198.51.100.0/24");
+    auto programs = good_programs;
+    programs["ip -j route show default"] = R"([{"dst":"default","dev":"wan0"}])";
+    programs["ip -j route get 198.51.100.0"] = R"([{"dst":"198.51.100.0","dev":"more0"}])";
+    auto files = good_files;
+    files["/proc/sys/net/ipv4/conf/all/rp_filter"] = "1\n";
+    CHECK(ill(roles(), programs, files).empty());
+    auto gateway = roles();
+    gateway.running.config.client_gateway.services[0].any_replica = false;
+    gateway.running.config.client_gateway.services[0].replicas = {local};
+    auto replica = roles();
+    replica.running.config.served[0].from = {local};
+    for (const auto &[patient, consequence] :
+         {std::pair{&gateway, "answers of replicas"}, std::pair{&replica, "clones"}}) {
+        INFO(consequence);
+        const auto findings = ill(*patient, programs, files);
+        check_one(findings, cli::Finding::warning, "more0.rp_filter is strict");
+        CHECK(has(findings[0].consequence, consequence));
+        CHECK(findings[0].mend == "sysctl -w net.ipv4.conf.more0.rp_filter=2");
+        auto loose = files;
+        loose["/proc/sys/net/ipv4/conf/more0/rp_filter"] = "2\n";
+        CHECK(ill(*patient, programs, loose).empty());
+        // clients and servers have the same way
+        auto same = programs;
+        same["ip -j route get 198.51.100.0"] = R"([{"dst":"198.51.100.0","dev":"wan0"}])";
+        CHECK(ill(*patient, same, files).empty());
+    }
+    auto router = roles();
+    router.assignments[0].assignment.members = {{address("198.51.100.2"), Forward::l2}};
+    check_one(ill(router, good_programs, files), cli::Finding::warning, "wan0.rp_filter");
+    router.groups.groups[0].group.in = {"wan0"};
+    auto there = good_programs;
+    there["ip -j link show dev wan0"] = R"([{"ifname":"wan0","flags":["UP"]}])";
+    CHECK(ill(router, there, files).empty());
+}
+
+TEST_CASE("doctor: room on the way to replicas and caches", "[cli][doctor]")
+{
+    auto gateway = roles();
+    auto &service = gateway.running.config.client_gateway.services[0];
+    service.any_replica = false;
+    service.replicas = {test::prefix("198.51.100.0/24")};
+    auto programs = good_programs;
+    auto &way = programs["ip -j route get 198.51.100.0"];
+    const auto mtus = [&](int inside, int outside, const std::string &route = "") {
+        programs["ip -j link show dev lan0"] =
+            R"([{"ifname":"lan0","flags":["UP"],"mtu":)" + std::to_string(inside) + "}]";
+        programs["ip -j link show dev wan0"] =
+            R"([{"ifname":"wan0","flags":["UP"],"mtu":)" + std::to_string(outside) + "}]";
+        way = R"([{"dst":"198.51.100.0","dev":"wan0")" + route + "}]";
+        return ill(gateway, programs);
+    };
+    CHECK(mtus(1500, 1500).empty());
+    CHECK(mtus(9000, 1500).empty());
+    CHECK(mtus(1400, 1424).empty());
+    check_one(mtus(1400, 1423), cli::Finding::warning, "takes 1423 bytes, 1399 of them");
+    auto findings = mtus(1500, 1492);
+    check_one(findings, cli::Finding::warning,
+              "replicas in 198.51.100.0/24 takes 1492 bytes, 1468 of them a client's, which may "
+              "send 1476");
+    CHECK(has(findings[0].mend, "iifname wan0 meta nfproto ipv4 tcp flags syn tcp option maxseg "
+                                "size set 1428'"));
+    check_one(mtus(1500, 1500, R"(,"metrics":[{"mtu":1400}])"), cli::Finding::warning,
+              "takes 1400 bytes");
+    // only what is told of in the way that replicas know
+    gateway.running.config.client_gateway.returns = {Return::nat};
+    check_one(mtus(1500, 1492), cli::Finding::warning, "1492 of them a client's");
+    CHECK(mtus(1492, 1492).empty());
+    // a rule that mends it
+    for (const auto &[mss, cures] : {std::pair{1452, true}, std::pair{1453, false}}) {
+        programs["nft -j list ruleset"] =
+            R"({"nftables":[{"rule":{"family":"inet","table":"t","chain":"c","expr":[{"mangle":)"
+            R"({"key":{"tcp option":{"name":"maxseg","field":"size"}},"value":)" +
+            std::to_string(mss) + "}}]}}]}";
+        CHECK(mtus(1500, 1492).empty() == cures);
+    }
+
+    auto router = roles();
+    auto &members = router.assignments[0].assignment.members;
+    members = {{address("198.51.100.2"), Forward::gre}};
+    programs = good_programs;
+    programs["ip -j link show dev wan0"] = R"([{"ifname":"wan0","flags":["UP"],"mtu":1500}])";
+    check_one(ill(router, programs), cli::Finding::warning,
+              "cache 198.51.100.2 takes 1500 bytes, 1472 of them");
+    programs["ip -j link show dev wan0"] = R"([{"ifname":"wan0","flags":["UP"],"mtu":1528}])";
+    CHECK(ill(router, programs).empty());
+    programs["ip -j link show dev wan0"] = R"([{"ifname":"wan0","flags":["UP"],"mtu":1400}])";
+    members[0].forward = Forward::l2;
+    CHECK(ill(router, programs).empty());
+}
+
+TEST_CASE("doctor: LRO where packets are sent on", "[cli][doctor]")
+{
+    auto programs = good_programs;
+    auto &features = programs["ethtool -k lan0"];
+    features = "Features for lan0:\nlarge-receive-offload: off [fixed]\n";
+    CHECK(ill(roles(), programs).empty());
+    features = "Features for lan0:\nlarge-receive-offload: on\n";
+    const auto findings = ill(roles(), programs);
+    check_one(findings, cli::Finding::fault, "LRO is on at lan0");
+    CHECK(findings[0].mend == "ethtool -K lan0 lro off");
+}
+
+TEST_CASE("doctor: a tunnel between the hosts that clones go from and to", "[cli][doctor]")
+{
+    auto replica = roles();
+    replica.running.config.served[0].from = {test::prefix("203.0.113.0/24")};
+    auto programs = good_programs;
+    auto &links = programs["ip -j -d link show"];
+    const auto with = [&](const std::string &kind, const std::string &data,
+                          const std::string &flags = R"("UP")") {
+        links = R"([{"ifname":"own0","flags":[)" + flags + R"(],"linkinfo":{"info_kind":")" + kind +
+                R"(","info_data":{)" + data + "}}}]";
+        return ill(replica, programs);
+    };
+    const std::string ends = R"("remote":"203.0.113.1","local":"198.51.100.18")";
+    const auto findings = with("gre", ends);
+    check_one(findings, cli::Finding::warning, "tunnel own0 goes to 203.0.113.1");
+    CHECK(has(findings[0].mend, "ip link change own0 type gre key 1"));
+    check_one(with("ipip", ends), cli::Finding::warning, "tunnel own0");
+    CHECK(with("gre", ends + R"(,"ikey":"0.0.0.1","okey":"0.0.0.1")").empty());
+    CHECK(with("gre", ends, "").empty());
+    CHECK(with("vxlan", ends).empty());
+    CHECK(with("gre", R"("remote":"192.0.2.1","local":"198.51.100.18")").empty());
+    CHECK(with("gre", R"("remote":"203.0.113.1","local":"198.51.100.19")").empty());
+    CHECK(with("gre", R"("remote":"any","local":"any")").empty());
+}
+
 TEST_CASE("doctor: nothing is asked twice, however many objects there are", "[cli][doctor]")
 {
     auto many = roles();

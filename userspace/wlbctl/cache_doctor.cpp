@@ -10,6 +10,23 @@ namespace wlb::cli {
 
 namespace {
 
+// By which routers are reached, of one family or both.
+std::vector<std::string> router_interfaces(const CacheHost &host, const Patient &patient,
+                                           bool ipv4_alone = false)
+{
+    std::set<std::string> interfaces;
+    for (const auto &group : host.groups)
+        for (const auto &router : group.routers) {
+            if (ipv4_alone && router.is_ipv6())
+                continue;
+            const auto route =
+                first_of(parse_output(patient.run({"ip", "-j", "route", "get", router.text()})));
+            if (!route.is_null())
+                interfaces.insert(word(route, "dev"));
+        }
+    return {interfaces.begin(), interfaces.end()};
+}
+
 constexpr const char *mend_setup = "wlbctl cache setup";
 
 class Examination {
@@ -23,6 +40,7 @@ public:
         for (const auto &group : host_.groups)
             if (group.deliver)
                 listener(group);
+        merges();
         reverse_path();
         return std::move(findings_);
     }
@@ -149,6 +167,16 @@ private:
             say(Finding::good, name + "the proxy listens at TCP port " + port);
     }
 
+    void merges()
+    {
+        for (const auto &interface : router_interfaces(host_, patient_))
+            if (merges_for_good(patient_, interface))
+                say(Finding::warning, "LRO is on at " + interface,
+                    "segments that it has put together cannot be returned to a router: "
+                    "connections that are not the proxy's hang",
+                    "ethtool -K " + interface + " lro off");
+    }
+
     void reverse_path()
     {
         for (const auto &interface : strict_interfaces(host_, patient_))
@@ -171,25 +199,10 @@ std::vector<Finding> examine(const CacheHost &host, const Patient &patient)
 
 std::vector<std::string> strict_interfaces(const CacheHost &host, const Patient &patient)
 {
-    const auto value = [&](const std::string &interface) {
-        return read_number(patient, "/proc/sys/net/ipv4/conf/" + interface + "/rp_filter");
-    };
-    // The kernel takes the greater of both: 2 is loose.
-    const auto all = value("all");
-    std::set<std::string> strict;
-    for (const auto &group : host.groups)
-        for (const auto &router : group.routers) {
-            if (router.is_ipv6())
-                continue;
-            const auto route =
-                first_of(parse_output(patient.run({"ip", "-j", "route", "get", router.text()})));
-            if (route.is_null())
-                continue;
-            const auto interface = word(route, "dev");
-            if (std::max(all, value(interface)) == 1)
-                strict.insert(interface);
-        }
-    return {strict.begin(), strict.end()};
+    auto interfaces = router_interfaces(host, patient, true);
+    std::erase_if(interfaces,
+                  [&](const auto &interface) { return !filters_strictly(patient, interface); });
+    return interfaces;
 }
 
 } // namespace wlb::cli

@@ -6,9 +6,11 @@
 
 #include "wlb/control_name.h"
 #include "wlb/diff.h"
+#include "wlb/redirect.h"
 #include "wlbctl/cache_doctor.h"
 #include "wlbctl/disk.h"
 #include "wlbctl/options.h"
+#include "wlbctl/ruleset.h"
 
 namespace wlb::cli {
 
@@ -16,6 +18,16 @@ namespace {
 
 // Above it a table is nearly full.
 constexpr double nearly = 0.9;
+
+// The MTU of most hosts: nobody on the Internet says that he takes larger packets.
+constexpr long usual_mtu = 1500;
+
+constexpr long ip_headers(bool ipv6)
+{
+    return ipv6 ? 40 : 20;
+}
+constexpr long tcp_header = 20;
+constexpr long gre_header = 4;
 
 struct Sign {
     const char *counter;
@@ -90,16 +102,20 @@ public:
         if (is(WLB_ROLE_CLIENT_GATEWAY)) {
             for (const auto &interface : config.client_gateway.inside)
                 device(interface, "inside of [client-gateway]");
+            replicas(config.client_gateway);
             table();
             flowtables();
+            untracked();
         }
         if (is(WLB_ROLE_SERVER_GATEWAY))
             for (const auto &origin : config.origins)
                 for (const auto &replica : origin.replicas)
                     route(replica.address, "replica of origin " + origin.name);
         if (is(WLB_ROLE_REPLICA))
-            for (const auto &served : config.served)
+            for (const auto &served : config.served) {
                 serves(served);
+                clones(served);
+            }
         for (const auto &one : roles_.groups.groups)
             group(one.group);
         passed_by();
@@ -206,6 +222,7 @@ private:
                 "what comes by it is not looked at", "ip link; mend the name in the file");
             return;
         }
+        merges(interface);
         const auto flags = links.front().value("flags", Json::array());
         if (std::find(flags.begin(), flags.end(), "UP") == flags.end())
             say(Finding::fault, "interface " + interface + " (" + where + ") is down",
@@ -290,46 +307,33 @@ private:
                 "wlbctl wccp show " + group.name + " detail");
         else
             say(Finding::good, where + ": caches have its packets");
+        for (const auto &one : roles_.assignments)
+            if (one.assignment.group == group.name)
+                caches(group, one.assignment);
     }
 
-    // Statements of rules that do more than to let a packet pass or not, in chains of FORWARD.
-    [[nodiscard]] bool has_forward_rules(bool counting)
+    const Ruleset &rules()
     {
-        const auto ruleset = ask({"nft", "-j", "list", "ruleset"});
-        if (!ruleset.is_object())
-            return false;
-        std::set<std::string> chains;
-        const auto &entries = ruleset.value("nftables", Json::array());
-        const auto name_of = [](const Json &object, const char *chain) {
-            return word(object, "family") + " " + word(object, "table") + " " + word(object, chain);
-        };
-        for (const auto &entry : entries)
-            if (entry.contains("chain") && word(entry.at("chain"), "hook") == "forward")
-                chains.insert(name_of(entry.at("chain"), "name"));
-        return std::any_of(entries.begin(), entries.end(), [&](const Json &entry) {
-            if (!entry.contains("rule") || !chains.contains(name_of(entry.at("rule"), "chain")))
-                return false;
-            if (!counting)
-                return true;
-            const auto &parts = entry.at("rule").value("expr", Json::array());
-            return std::any_of(parts.begin(), parts.end(), [](const Json &part) {
-                return part.contains("limit") || part.contains("quota") || part.contains("counter");
-            });
-        });
+        if (!rules_)
+            rules_.emplace(ask({"nft", "-j", "list", "ruleset"}));
+        return *rules_;
     }
 
     void passed_by()
     {
         for (const auto &one : roles_.groups.groups)
-            if (one.group.hook == GroupHook::prerouting && has_forward_rules(false)) {
+            if (one.group.hook == GroupHook::prerouting && rules().forwards(false)) {
                 say(Finding::warning,
                     "rules of FORWARD do not see what group " + one.group.name + " redirects",
-                    "a cache gets what they would drop",
+                    rules().walls().empty()
+                        ? "a cache gets what they would drop"
+                        : "a cache gets what they would drop, and its answers, if they come by "
+                          "here, belong to no connection that they know: they are dropped",
                     "hook = \"forward\" in the group, or drop in prerouting");
                 break;
             }
         for (const auto &service : roles_.running.config.client_gateway.services)
-            if (service.fastpath != FastPath::off && has_forward_rules(true)) {
+            if (service.fastpath != FastPath::off && rules().forwards(true)) {
                 say(Finding::warning,
                     "rules of FORWARD that limit or count see one packet a second and direction "
                     "of a flow of service " +
@@ -337,6 +341,174 @@ private:
                     "they limit and count too little", "fastpath = \"off\" in the service");
                 break;
             }
+    }
+
+    // What rules take for granted of packets that are not tracked.
+    void untracked()
+    {
+        if (roles_.running.config.client_gateway.conntrack != Conntrack::notrack)
+            return;
+        if (rules().has_source_nat())
+            say(Finding::warning, "conntrack is \"notrack\", and nftables hides sources",
+                "packets of the services' ports leave with the clients' own addresses",
+                "conntrack = \"outside\" in [client-gateway]");
+        for (const auto &wall : rules().walls())
+            if (!wall.untracked)
+                say(Finding::fault,
+                    "conntrack is \"notrack\", and no rule lets pass what is untracked: chain " +
+                        wall.chain,
+                    "packets of the services' ports have no state and are dropped",
+                    "nft insert rule " + wall.chain + " ct state untracked accept");
+    }
+
+    // Who comes by the way to @address is somebody else, whose way back may be another one.
+    void reverse_path(const Address &address, const std::string &consequence)
+    {
+        const auto defaults = first_of(ask({"ip", "-j", "route", "show", "default"}));
+        if (address.is_ipv6() || word(defaults, "dev").empty())
+            return;
+        const auto interface = word(route_to(address), "dev");
+        if (interface != word(defaults, "dev"))
+            strict(interface, consequence);
+    }
+
+    void strict(const std::string &interface, const std::string &consequence)
+    {
+        if (interface.empty() || !filters_strictly(patient_, interface) ||
+            !strict_.insert(interface).second)
+            return;
+        say(Finding::warning, "net.ipv4.conf." + interface + ".rp_filter is strict", consequence,
+            "sysctl -w net.ipv4.conf." + interface + ".rp_filter=2");
+    }
+
+    // Where packets come in that are to be sent on.
+    void merges(const std::string &interface)
+    {
+        if (!interface.empty() && merging_.insert(interface).second &&
+            merges_for_good(patient_, interface))
+            say(Finding::fault, "LRO is on at " + interface,
+                "segments that it has put together cannot be sent on: they are dropped",
+                "ethtool -K " + interface + " lro off");
+    }
+
+    // 0: not known.
+    long mtu_of(const std::string &interface)
+    {
+        const auto link = first_of(ask({"ip", "-j", "link", "show", "dev", interface}));
+        return link.is_object() ? link.value("mtu", 0L) : 0;
+    }
+
+    long mtu_of(const Json &route)
+    {
+        const auto metrics = route.is_object() ? route.value("metrics", Json()) : Json();
+        const auto mtu = first_of(metrics).is_object() ? first_of(metrics).value("mtu", 0L) : 0;
+        return mtu != 0 ? mtu : mtu_of(word(route, "dev"));
+    }
+
+    // The largest that clients at these interfaces send; of those at none in particular, the usual.
+    long client_mtu(const std::vector<std::string> &interfaces)
+    {
+        long largest = 0;
+        for (const auto &interface : interfaces)
+            largest = std::max(largest, mtu_of(interface));
+        return largest != 0 ? largest : usual_mtu;
+    }
+
+    /*
+     * Clients' packets of up to @largest bytes get @overhead more on the way to @address, whose
+     * owner tells the clients what it takes itself less @told, and not what this way does.
+     */
+    void room(const Address &address, const std::string &who, long largest, long overhead,
+              long told)
+    {
+        const auto route = route_to(address);
+        const auto mtu = mtu_of(route);
+        const auto mss = mtu - overhead - ip_headers(address.is_ipv6()) - tcp_header;
+        if (mtu == 0 || mtu - overhead >= std::min(largest, usual_mtu - told) ||
+            rules().mss().value_or(usual_mtu) <= mss)
+            return;
+        const auto family = std::string(address.is_ipv6() ? "ipv6" : "ipv4");
+        say(Finding::warning,
+            "the way to " + who + " takes " + std::to_string(mtu) + " bytes, " +
+                std::to_string(mtu - overhead) + " of them a client's, which may send " +
+                std::to_string(std::min(largest, usual_mtu - told)),
+            "clients that do not hear ICMP hang when they send much",
+            "nft 'add table inet wlb_mss; add chain inet wlb_mss forward { type filter hook "
+            "forward priority mangle; }; add rule inet wlb_mss forward iifname " +
+                word(route, "dev") + " meta nfproto " + family +
+                " tcp flags syn tcp option maxseg size set " + std::to_string(mss) + "'");
+    }
+
+    // Who may answer, by the first address of each prefix.
+    void replicas(const ClientGateway &gateway)
+    {
+        const bool tunnels =
+            gateway.returns.contains(Return::tunnel) || gateway.returns.contains(Return::spoof);
+        std::set<Address> seen;
+        for (const auto &service : gateway.services)
+            for (const auto &prefix : service.replicas) {
+                const auto &address = prefix.address;
+                if (!seen.insert(address).second)
+                    continue;
+                reverse_path(address, "answers of replicas, which get their server's address, are "
+                                      "dropped without a word");
+                merges(word(route_to(address), "dev"));
+                const auto overhead = tunnels ? ip_headers(address.is_ipv6()) + gre_header : 0;
+                room(address, "replicas in " + prefix.text(), client_mtu(gateway.inside), overhead,
+                     overhead);
+            }
+    }
+
+    void clones(const Served &served)
+    {
+        for (const auto &prefix : served.from)
+            reverse_path(prefix.address, "clones, which have a client's address inside, are "
+                                         "dropped without a word");
+        for (const auto &link : ask({"ip", "-j", "-d", "link", "show"}))
+            own_tunnel(served, link);
+    }
+
+    // A tunnel device without a key, between the same two hosts?
+    void own_tunnel(const Served &served, const Json &link)
+    {
+        const auto info = link.value("linkinfo", Json::object());
+        const auto kind = word(info, "info_kind");
+        const auto data = info.value("info_data", Json::object());
+        const auto flags = link.value("flags", Json::array());
+        const bool gre = kind == "gre" || kind == "ip6gre";
+        if ((!gre && kind != "ipip" && kind != "ip6tnl") || data.contains("okey") ||
+            std::find(flags.begin(), flags.end(), "UP") == flags.end() ||
+            word(data, "local") != served.local->text())
+            return;
+        const auto remote = Address::parse(word(data, "remote"));
+        if (!remote || std::none_of(served.from.begin(), served.from.end(),
+                                    [&](const auto &from) { return from.contains(*remote); }))
+            return;
+        const auto name = word(link, "ifname");
+        if (!own_tunnels_.insert(name).second)
+            return;
+        say(Finding::warning,
+            "tunnel " + name + " goes to " + remote->text() +
+                ", whose clones "
+                "this replica takes",
+            "all that comes by it is taken for clones, and dropped",
+            gre ? "ip link change " + name + " type " + kind +
+                      " key 1, and the same at its other end"
+                : "give it another address of this host's, or make it GRE with a key");
+    }
+
+    void caches(const RedirectGroup &group, const RedirectAssignment &assignment)
+    {
+        for (const auto &member : assignment.members) {
+            const auto interface = word(route_to(member.address), "dev");
+            if (!member.address.is_ipv6() && group.in != std::vector{interface})
+                strict(interface, "what caches return, or ask for in clients' names, is dropped "
+                                  "without a word");
+            merges(interface);
+            if (member.forward == Forward::gre)
+                room(member.address, "cache " + member.address.text(), client_mtu(group.in),
+                     ip_headers(member.address.is_ipv6()) + gre_header + WLB_REDIRECT_LEN, 0);
+        }
     }
 
     void tracking()
@@ -366,6 +538,10 @@ private:
     const Roles &roles_;
     const Patient &patient_;
     std::map<Words, Json> asked_;
+    std::optional<Ruleset> rules_;
+    std::set<std::string> strict_;      // interfaces that have been told of
+    std::set<std::string> merging_;     // that have been asked about
+    std::set<std::string> own_tunnels_; // that have been told of
     std::vector<Finding> findings_;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "wlbctl/finding.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 namespace wlb::cli {
@@ -48,6 +49,21 @@ long read_number(const Patient &patient, const std::string &path)
 {
     const auto text = patient.read(path);
     return text ? std::strtol(text->c_str(), nullptr, 10) : 0;
+}
+
+bool filters_strictly(const Patient &patient, const std::string &interface)
+{
+    const auto value = [&](const std::string &name) {
+        return read_number(patient, "/proc/sys/net/ipv4/conf/" + name + "/rp_filter");
+    };
+    // The kernel takes the greater of both: 2 is loose.
+    return std::max(value("all"), value(interface)) == 1;
+}
+
+bool merges_for_good(const Patient &patient, const std::string &interface)
+{
+    const auto features = patient.run({"ethtool", "-k", interface});
+    return features && features->find("large-receive-offload: on") != std::string::npos;
 }
 
 int show_findings(Context &context, const std::vector<Finding> &findings)

@@ -37,6 +37,12 @@ std::string word(const Json &object, const char *key);
 // A number in a file of /proc, 0 if there is none.
 long read_number(const Patient &patient, const std::string &path);
 
+// Does the reverse path filter take nothing at @interface but what would go back by it?
+bool filters_strictly(const Patient &patient, const std::string &interface);
+
+// Does the device put TCP segments together (LRO) in a way that cannot be undone to send them on?
+bool merges_for_good(const Patient &patient, const std::string &interface);
+
 // The exit status to leave with: a fault is refused.
 int show_findings(Context &context, const std::vector<Finding> &findings);
 

@@ -31,6 +31,7 @@ class Packet:
     inner: int = 0          # where an IPv4 header inside is, which differs
     fill: int = 0           # bytes of payload behind, in pages
     gso_size: int = 0
+    merged: bool = False    # as LRO does it: nobody knows of what the segments were
     burst: int = 1
 
     @property
@@ -43,7 +44,8 @@ class Packet:
         ether = bytes(6) + b"\x02\0\0\0\0\xfe" + (b"\x86\xdd" if six else b"\x08\0")
         tcp = _ETHER + (40 if six else 20)
         heads = [0 if six else _ETHER, _ETHER + self.inner if self.inner else 0]
-        gso = (GSO_TCPV6 if six else GSO_TCPV4) if self.gso_size else 0
+        cut = self.gso_size and not self.merged
+        gso = (GSO_TCPV6 if six else GSO_TCPV4) if cut else 0
         raw = bytearray(self.raw)
         for at in heads:
             if at:
@@ -52,7 +54,7 @@ class Packet:
             "=16sQIIIIIIHHHHHHHHHHHH", device.encode(), until, count, flows, start, self.burst,
             piece, self.fill, self.gso_size, gso, self.port_at and self.port_at + _ETHER,
             self.host_at and self.host_at + _ETHER, *heads, tcp,
-            PARTIAL if self.gso_size else UNNECESSARY, profile, 0, 0, 0) + ether + bytes(raw)
+            PARTIAL if cut else UNNECESSARY, profile, 0, 0, 0) + ether + bytes(raw)
 
 
 @contextlib.contextmanager
