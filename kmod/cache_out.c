@@ -442,6 +442,10 @@ static noinline unsigned int wlb_cache_send(struct wlb_net *wn, struct sk_buff *
 	struct dst_entry *dst;
 	unsigned int mtu;
 
+	if (unlikely(wlb_is_merged(skb))) {
+		*what = WLB_GROUP_STAT_failed;
+		return wlb_cache_none(wn, r->group, *what);
+	}
 	if (gre && r->group->has_source[v6])
 		from = r->group->source[v6];
 	dst = wlb_seat_route(wn->net, seat, &from, v6);

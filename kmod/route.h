@@ -71,11 +71,20 @@ static __always_inline unsigned int wlb_route_mtu(const struct dst_entry *dst, b
 		    ip_dst_mtu_maybe_forward(dst, false);
 }
 
-/* Has the packet, or has each of its segments, at most @mtu bytes? */
+/*
+ * Merged by LRO, so that nobody knows of what: the kernel does not forward it
+ * (skb_warn_if_lro()), and no device can send it.
+ */
+static inline bool wlb_is_merged(const struct sk_buff *skb)
+{
+	return skb_is_gso(skb) && !skb_shinfo(skb)->gso_type;
+}
+
+/* Has the packet, or has each of its segments, at most @mtu bytes? Not if it has none. */
 static __always_inline bool wlb_route_fits(const struct sk_buff *skb, unsigned int mtu)
 {
 	if (unlikely(skb_is_gso(skb)))
-		return skb_gso_validate_network_len(skb, mtu);
+		return !wlb_is_merged(skb) && skb_gso_validate_network_len(skb, mtu);
 	return skb->len <= mtu;
 }
 
