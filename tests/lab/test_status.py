@@ -23,7 +23,7 @@ def site():
         cache.start({"service": "web-cache", "address": "10.2.0.11",
                      "routers": ["10.2.0.1", "10.2.0.99"]})
         # Behind a router, where L2 does not reach.
-        far = wccp.Cache(farm["k3"], "10.3.0.2", "10.2.0.1", forwarding=wccp.L2)
+        far = wccp.Cache(farm["k3"], "10.3.0.2", "10.2.0.1", interval=10, forwarding=wccp.L2)
         yield farm, router, cache
         far.stop()
         cache.stop()

@@ -66,6 +66,7 @@ const std::vector<Command> &flow_commands();
 const std::vector<Command> &race_commands();
 const std::vector<Command> &stats_commands();
 const std::vector<Command> &status_commands();
+const std::vector<Command> &top_commands();
 const std::vector<Command> &metrics_commands();
 const std::vector<Command> &doctor_commands();
 const std::vector<Command> &explain_commands();
