@@ -68,7 +68,7 @@ MATRIX = lab_files("test_icmp", "test_matrix")
 COUNTED = lab_files("test_baseline", "test_smoke", "test_dead", "test_cookies")
 # What an operator types and reads; shells and many short programs.
 CONSOLE = lab_files("test_manual", "test_completion", "test_explain", "test_explain_race",
-                    "test_clients", "test_trace")
+                    "test_status", "test_top", "test_clients", "test_trace")
 DIRECT = lab_files("test_direct")
 # Cache router and cache: a net of its own, which all scenarios of a file share.
 REDIRECT = lab_files("test_redirect", "test_routerd", "test_http", "test_router_doctor")

@@ -60,13 +60,14 @@ NOT_RUN = {
 # Others than 0.
 STATUS = {("README.md", "wlbctl cache doctor"): 1}      # of its two routers one is here
 # What goes on until it is interrupted.
-ENDLESS = re.compile(r"wlbctl .*\b(monitor|race top|trace.*)$")
+ENDLESS = re.compile(r"wlbctl .*\b(monitor|top|trace.*)$")
 # What becomes true a while after a daemon has started.
 PATIENT = re.compile(r"doctor|show|curl|hash|bypass add")
 
 HOST_OF = {"client-gateway": "gateway", "cache-router": "gateway", "processing": "gateway",
            "server-gateway": "sg", "replica": "r", "cache": "k",
            "service": "gateway", "flow": "gateway", "race": "gateway", "monitor": "gateway",
+           "top": "gateway",
            "wccp": "gateway", "process": "gateway", "origin": "sg", "bypass": "k",
            "wlb-routerd": "gateway", "wlb-processd": "gateway", "wlb-gatewayd": "sg",
            "wlb-replicad": "r", "wlb-cached": "k"}

@@ -158,10 +158,10 @@ class Page:
         return {e["params"]["request"]["url"] for e in self.browser.events
                 if e["method"] == "Network.requestWillBeSent"}
 
-    def picture(self, path, height=None):
+    def picture(self, path, height=None, width=None):
         """Of the whole page, or so much of it."""
         size = self.call("Page.getLayoutMetrics")["cssContentSize"]
-        clip = {"x": 0, "y": 0, "width": size["width"],
+        clip = {"x": 0, "y": 0, "width": width or size["width"],
                 "height": min(size["height"], height or size["height"]), "scale": 1}
         data = self.call("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)["data"]
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -32,6 +32,11 @@ inline Outcome wlbctl(FakeState &state, const std::string &line, const cli::Ask 
                          },
                          false, ""};
     context.ask = ask;
+    context.glance =
+        ask ? ask
+            : [](const std::string &daemon, const std::string &, const Json &) -> Result<Json> {
+        return Error{daemon + " does not run in this network namespace", ECONNREFUSED};
+    };
     context.run_program = run;
     const int status = cli::run(context, line.empty() ? cli::Args{} : split(line, ' '));
     return {status, out.str(), err.str(), netns};

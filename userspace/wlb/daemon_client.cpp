@@ -2,6 +2,7 @@
 #include "wlb/daemon_client.h"
 
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -29,6 +30,15 @@ public:
     }
 
     [[nodiscard]] const std::string &daemon() const { return daemon_; }
+
+    // No call on the socket waits for longer; one that would fails with EAGAIN.
+    void limit(milliseconds patience) const
+    {
+        const auto whole = std::chrono::floor<seconds>(patience);
+        const timeval time{whole.count(), microseconds(patience - whole).count()};
+        for (const int option : {SO_SNDTIMEO, SO_RCVTIMEO})
+            setsockopt(fd_, SOL_SOCKET, option, &time, sizeof(time));
+    }
 
     Status open()
     {
@@ -80,6 +90,8 @@ public:
 private:
     [[nodiscard]] Error failure() const
     {
+        if (errno == EAGAIN)
+            return Error{daemon_ + " does not answer", ETIMEDOUT};
         return Error{daemon_ + ": " + std::strerror(errno), errno};
     }
 
@@ -120,11 +132,14 @@ int new_socket()
 
 } // namespace
 
-Result<Json> ask_daemon(const std::string &daemon, const std::string &netns, const Json &request)
+Result<Json> ask_daemon(const std::string &daemon, const std::string &netns, const Json &request,
+                        std::optional<milliseconds> patience)
 {
     if (const auto entered = enter(netns); !entered)
         return entered.error();
     Connection connection(daemon, new_socket());
+    if (patience)
+        connection.limit(*patience);
     if (const auto status = begin(connection, request); !status)
         return status.error();
     return next(connection);

@@ -37,11 +37,7 @@ std::uint64_t activity(const Learned &learned)
     return sum;
 }
 
-// How many buckets or values each member has, and of buckets how many nobody has.
-struct Shares {
-    std::vector<std::uint64_t> members;
-    std::uint64_t nobody = 0;
-};
+} // namespace
 
 Shares shares_of(const RedirectAssignment &assignment)
 {
@@ -59,8 +55,6 @@ Shares shares_of(const RedirectAssignment &assignment)
             count(value.member);
     return shares;
 }
-
-} // namespace
 
 void measure(const Stats &stats, Metrics &metrics)
 {

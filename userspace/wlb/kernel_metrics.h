@@ -21,4 +21,12 @@ void measure(const std::vector<RunningAssignment> &assignments, Metrics &metrics
 void measure(const RunningDoors &running, Metrics &metrics);
 void measure(const std::vector<RunningProcessRule> &rules, Metrics &metrics);
 
+// How many buckets or values each member has, and of buckets how many nobody has.
+struct Shares {
+    std::vector<std::uint64_t> members;
+    std::uint64_t nobody = 0;
+};
+
+Shares shares_of(const RedirectAssignment &assignment);
+
 } // namespace wlb

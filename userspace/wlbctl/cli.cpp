@@ -18,9 +18,9 @@ std::vector<Command> all_commands()
     for (const auto *group :
          {&service_commands(), &origin_commands(), &replica_commands(), &registrant_commands(),
           &gateway_commands(), &flow_commands(), &race_commands(), &stats_commands(),
-          &status_commands(), &metrics_commands(), &doctor_commands(), &explain_commands(),
-          &trace_commands(), &wccp_commands(), &cache_commands(), &process_commands(),
-          &bypass_commands(), &file_commands()})
+          &status_commands(), &top_commands(), &metrics_commands(), &doctor_commands(),
+          &explain_commands(), &trace_commands(), &wccp_commands(), &cache_commands(),
+          &process_commands(), &bypass_commands(), &file_commands()})
         commands.insert(commands.end(), group->begin(), group->end());
     return commands;
 }

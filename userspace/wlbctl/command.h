@@ -31,7 +31,14 @@ struct Context {
     bool json = false;
     std::string netns;
     std::istream &in = std::cin;
-    Ask ask = &ask_daemon;
+    Ask ask = [](const std::string &daemon, const std::string &in, const Json &request) {
+        return ask_daemon(daemon, in, request);
+    };
+    // The same, for what is shown without it if there is no answer within a second; from any
+    // thread.
+    Ask glance = [](const std::string &daemon, const std::string &in, const Json &request) {
+        return ask_daemon(daemon, in, request, seconds{1});
+    };
     std::function<Result<std::string>(const Words &words)> run_program = &cli::run_program;
     bool completing = false; // a command says what its last word may become, see complete.h
 
@@ -59,6 +66,7 @@ const std::vector<Command> &flow_commands();
 const std::vector<Command> &race_commands();
 const std::vector<Command> &stats_commands();
 const std::vector<Command> &status_commands();
+const std::vector<Command> &top_commands();
 const std::vector<Command> &metrics_commands();
 const std::vector<Command> &doctor_commands();
 const std::vector<Command> &explain_commands();

@@ -545,23 +545,6 @@ private:
     std::vector<Finding> findings_;
 };
 
-// Those that the file has something to do for; wlb-cached has a doctor of its own.
-std::vector<const char *> daemons_of(const Config &file)
-{
-    std::vector<const char *> daemons;
-    if (!file.cache_router.groups.empty())
-        daemons.push_back(routerd_name);
-    if (!file.processing.rules.empty())
-        daemons.push_back(processd_name);
-    const auto is_registry = [](const Origin &origin) { return origin.registry.has_value(); };
-    if (std::any_of(file.origins.begin(), file.origins.end(), is_registry))
-        daemons.push_back(gatewayd_name);
-    const auto registers = [](const Served &served) { return served.registration.wanted(); };
-    if (std::any_of(file.served.begin(), file.served.end(), registers))
-        daemons.push_back(replicad_name);
-    return daemons;
-}
-
 Result<Roles> read_roles(Kernel &kernel)
 {
     Roles roles;
@@ -626,6 +609,22 @@ const std::vector<Command> &doctor_commands()
          &doctor},
     };
     return commands;
+}
+
+std::vector<const char *> daemons_of(const Config &file)
+{
+    std::vector<const char *> daemons;
+    if (!file.cache_router.groups.empty())
+        daemons.push_back(routerd_name);
+    if (!file.processing.rules.empty())
+        daemons.push_back(processd_name);
+    const auto is_registry = [](const Origin &origin) { return origin.registry.has_value(); };
+    if (std::any_of(file.origins.begin(), file.origins.end(), is_registry))
+        daemons.push_back(gatewayd_name);
+    const auto registers = [](const Served &served) { return served.registration.wanted(); };
+    if (std::any_of(file.served.begin(), file.served.end(), registers))
+        daemons.push_back(replicad_name);
+    return daemons;
 }
 
 std::vector<Finding> examine_roles(const Roles &roles, const Patient &patient)

@@ -22,6 +22,10 @@ struct Roles {
     std::map<std::string, bool> daemons; // by name: it answers
 };
 
+// Those that the file has something to do for; wlb-cached, which has a doctor of its own, is none
+// of them.
+std::vector<const char *> daemons_of(const Config &file);
+
 std::vector<Finding> examine_roles(const Roles &roles, const Patient &patient);
 
 } // namespace wlb::cli

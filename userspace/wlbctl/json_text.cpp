@@ -37,6 +37,25 @@ std::string title(const Json &group)
     return text(group.at("group")) + " " + text(group.at("family"));
 }
 
+std::string rule_text(const Json &rule)
+{
+    std::string which;
+    for (const auto &on : rule.at("on"))
+        which += text(on) + " ";
+    for (const auto &[key, word] : {std::pair("protocol", ""), std::pair("port", "port "),
+                                    std::pair("source", "from "), std::pair("destination", "to ")})
+        if (rule.contains(key))
+            which += word + text(rule.at(key)) + " ";
+    which.pop_back();
+    std::string what;
+    for (const auto *key : {"dscp", "rewrite", "tag", "copy"})
+        if (rule.contains(key))
+            what += std::string(what.empty() ? "" : ", ") + key + " " + text(rule.at(key));
+    if (rule.contains("untag"))
+        what += std::string(what.empty() ? "" : ", ") + "untag";
+    return which + ": " + (what.empty() ? "as it is" : what);
+}
+
 void line(std::ostream &out, int indent, const std::string &label, const std::string &value)
 {
     out << std::string(static_cast<std::size_t>(indent), ' ') << std::left

@@ -20,6 +20,8 @@ std::string clock_text(double seconds); // 01:02:03
 std::string fixed(double number, int digits);
 // "0" if there is none.
 std::string number(const Json &object, const char *key);
+// "returned passing tcp port 80 from 10.0.0.0/8 to any: dscp 46, copy watch"
+std::string rule_text(const Json &rule);
 // "web-cache IPv4"
 std::string title(const Json &group);
 

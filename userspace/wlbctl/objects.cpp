@@ -14,6 +14,15 @@ Result<std::int64_t> parse_count(std::string_view text)
     return count;
 }
 
+Result<std::uint64_t> parse_times(std::string_view text)
+{
+    std::uint64_t count = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+    if (error != std::errc{} || end != text.data() + text.size() || count == 0)
+        return Error{"\"" + std::string(text) + "\" must be a whole number of 1 or more"};
+    return count;
+}
+
 int change_config(const Context &context, std::uint32_t roles,
                   const std::function<Result<bool>(Config &)> &change)
 {

@@ -15,6 +15,9 @@ namespace wlb::cli {
 // A whole number; validate() knows its range.
 Result<std::int64_t> parse_count(std::string_view text);
 
+// How often: 1 or more.
+Result<std::uint64_t> parse_times(std::string_view text);
+
 // `path` is the list's in the file, as in Problem::path.
 template <class T>
 Result<bool> add_object(Config &config, std::vector<T> &list, const T &object, const char *kind,

@@ -3,7 +3,6 @@
 
 #include <boost/program_options.hpp>
 
-#include <charconv>
 #include <sstream>
 
 #include "wlbctl/complete.h"
@@ -20,15 +19,6 @@ struct Options::Parser {
 };
 
 Options::~Options() = default;
-
-Result<std::uint64_t> parse_number_of(std::string_view text)
-{
-    std::uint64_t count = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
-    if (error != std::errc{} || end != text.data() + text.size() || count == 0)
-        return Error{"\"" + std::string(text) + "\" must be a whole number of 1 or more"};
-    return count;
-}
 
 Options::Options(Context &context, const Command &command)
     : context_(context), command_(command), parser_(std::make_unique<Parser>())

@@ -2,7 +2,6 @@
 // The command line of one command.
 #pragma once
 
-#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,9 +10,6 @@
 #include "wlbctl/command.h"
 
 namespace wlb::cli {
-
-// Of things that there must be one of at least.
-Result<std::uint64_t> parse_number_of(std::string_view text);
 
 // Options and words of a command, and what became of them. Boost stays behind
 // Parser: its headers take long to compile, and every command includes this.

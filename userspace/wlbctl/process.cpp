@@ -7,26 +7,6 @@ namespace wlb::cli {
 
 namespace {
 
-// "returned passing tcp port 80 from 10.0.0.0/8 to any: dscp 46, copy watch"
-std::string rule_text(const Json &rule)
-{
-    std::string which;
-    for (const auto &on : rule.at("on"))
-        which += text(on) + " ";
-    for (const auto &[key, word] : {std::pair("protocol", ""), std::pair("port", "port "),
-                                    std::pair("source", "from "), std::pair("destination", "to ")})
-        if (rule.contains(key))
-            which += word + text(rule.at(key)) + " ";
-    which.pop_back();
-    std::string what;
-    for (const auto *key : {"dscp", "rewrite", "tag", "copy"})
-        if (rule.contains(key))
-            what += std::string(what.empty() ? "" : ", ") + key + " " + text(rule.at(key));
-    if (rule.contains("untag"))
-        what += std::string(what.empty() ? "" : ", ") + "untag";
-    return which + ": " + (what.empty() ? "as it is" : what);
-}
-
 void write_copy(std::ostream &out, const Json &copy)
 {
     out << "copy " << text(copy.at("name")) << ": "

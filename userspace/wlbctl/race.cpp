@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include <sys/signalfd.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <thread>
 
 #include "wlb/standings.h"
-#include "wlbctl/options.h"
+#include "wlbctl/objects.h"
+#include "wlbctl/signals.h"
 
 namespace wlb::cli {
 
@@ -94,37 +92,6 @@ int forget(Context &context, const Command &command, const Args &args)
     });
 }
 
-// A descriptor that can be read once SIGINT or SIGTERM came.
-class StopSignal {
-public:
-    StopSignal()
-    {
-        sigset_t set;
-        sigemptyset(&set);
-        sigaddset(&set, SIGINT);
-        sigaddset(&set, SIGTERM);
-        sigprocmask(SIG_BLOCK, &set, &before_);
-        fd_ = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    }
-    StopSignal(const StopSignal &) = delete;
-    StopSignal &operator=(const StopSignal &) = delete;
-    ~StopSignal()
-    {
-        // The signal must be taken, or it would kill once it is unblocked.
-        signalfd_siginfo signal{};
-        while (fd_ >= 0 && read(fd_, &signal, sizeof(signal)) > 0) {
-        }
-        if (fd_ >= 0)
-            close(fd_);
-        sigprocmask(SIG_SETMASK, &before_, nullptr);
-    }
-    [[nodiscard]] int fd() const { return fd_; }
-
-private:
-    sigset_t before_{};
-    int fd_ = -1;
-};
-
 int monitor(Context &context, const Command &command, const Args &args)
 {
     Options options(context, command);
@@ -132,11 +99,11 @@ int monitor(Context &context, const Command &command, const Args &args)
     if (!options.parse(args))
         return options.status();
     std::optional<std::uint64_t> left;
-    options.read("count", &parse_number_of, left);
+    options.read("count", &parse_times, left);
     if (!options.good())
         return options.status();
 
-    const StopSignal stop;
+    const Signals stop{SIGINT, SIGTERM};
     if (stop.fd() < 0)
         return refuse(context, {std::string("signalfd: ") + std::strerror(errno), errno});
     auto kernel = context.connect();
@@ -163,7 +130,7 @@ int top(Context &context, const Command &command, const Args &args)
     seconds interval{2};
     std::optional<std::uint64_t> left;
     options.read("interval", &parse_seconds, interval);
-    options.read("count", &parse_number_of, left);
+    options.read("count", &parse_times, left);
     if (!options.good())
         return options.status();
     auto kernel = context.connect();

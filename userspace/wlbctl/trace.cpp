@@ -19,6 +19,7 @@
 #include <fstream>
 
 #include "wlb/netns.h"
+#include "wlbctl/objects.h"
 #include "wlbctl/options.h"
 #include "wlbctl/trace_line.h"
 
@@ -205,7 +206,7 @@ int trace(Context &context, const Command &command, const Args &args)
     if (options.has("event"))
         wanted.events = options.texts("event");
     options.read("address", &Address::parse, wanted.address);
-    options.read("count", &parse_number_of, wanted.left);
+    options.read("count", &parse_times, wanted.left);
     if (!options.good())
         return options.status();
     if (!context.netns.empty())
