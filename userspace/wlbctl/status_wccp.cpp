@@ -35,7 +35,7 @@ Json list_of(const Json &object, const char *key)
 
 // One cache: what the daemon has heard of it, and what the kernel gives it.
 struct Entry {
-    Json told;
+    const Json *told = nullptr;                  // absent: it was not heard, or nobody knows
     const RunningAssignment *assigned = nullptr; // with its index, if it is a member
     std::size_t index = 0;
 };
@@ -43,7 +43,7 @@ struct Entry {
 Json cache_status(const std::string &address, const Entry &entry, const Shares &shares,
                   std::uint64_t all)
 {
-    const auto &told = entry.told;
+    const auto told = entry.told == nullptr ? Json() : *entry.told;
     std::string why = told.is_null() ? "" : told.value("why", "");
     Json json{{"address", address},
               {"usable", told.is_null() ? Json() : told.at("usable")},
@@ -89,9 +89,10 @@ std::string family_why(const Json &family, const Json &told)
 Json family_status(bool ipv6, const RunningAssignment *assigned, const Json &told)
 {
     std::map<Address, Entry> entries;
-    for (const auto &cache : list_of(told, "caches"))
+    const auto heard = list_of(told, "caches");
+    for (const auto &cache : heard)
         if (const auto address = Address::parse(cache.at("address").get<std::string>()))
-            entries[*address].told = cache;
+            entries[*address].told = &cache;
     Shares shares;
     std::uint64_t all = 0;
     if (assigned != nullptr) {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <csignal>
 #include <vector>
 
@@ -70,7 +71,7 @@ Cell share_cell(double share)
 Cell bar_cell(double share)
 {
     constexpr double width = 20;
-    const auto full = static_cast<std::size_t>(width * std::clamp(share, 0.0, 1.0) + 0.5);
+    const auto full = static_cast<std::size_t>(std::lround(width * std::clamp(share, 0.0, 1.0)));
     return {std::string(full, '|'), green};
 }
 
