@@ -24,6 +24,9 @@ def site():
                      "routers": ["10.2.0.1", "10.2.0.99"]})
         # Behind a router, where L2 does not reach.
         far = wccp.Cache(farm["k3"], "10.3.0.2", "10.2.0.1", interval=10, forwarding=wccp.L2)
+        wait_until("k1 has all buckets, k3 was heard", lambda: [
+            c["buckets"] for c in family_of(farm)[1]["caches"]] == [256, 0], 60)
+        wait_until("k1 knows", lambda: routers_of(farm)[1]["10.2.0.1"].get("share") == 256, 60)
         yield farm, router, cache
         far.stop()
         cache.stop()
@@ -36,11 +39,14 @@ def family_of(farm):
     return group, family
 
 
+def routers_of(farm):
+    (group,) = farm.wlb("k1").json("status")["cache"]["groups"]
+    return group, {r["router"]: r for r in group["routers"]}
+
+
 def test_router(site):
     """Usable or not and why, as wlbctl wccp show has it; packets as they were sent."""
     farm, router, _ = site
-    wait_until("k1 has all buckets, k3 was heard", lambda: [
-        c["buckets"] for c in family_of(farm)[1]["caches"]] == [256, 0], 60)
     group, family = family_of(farm)
     before = group["packets"].get("gre", 0)
     assert family["usable"] == 1 and family["method"] == "hash" and family["why"] is None
@@ -66,12 +72,7 @@ def test_router(site):
 def test_cache(site):
     """The proxy, who is designated, and the router that is not there."""
     farm = site[0]
-
-    def routers():
-        (group,) = farm.wlb("k1").json("status")["cache"]["groups"]
-        return group, {r["router"]: r for r in group["routers"]}
-    wait_until("the router says what k1 has", lambda: routers()[1]["10.2.0.1"]["share"] == 256, 60)
-    group, routers = routers()
+    group, routers = routers_of(farm)
     assert group["designated"] and group["address"] == "10.2.0.11"
     assert routers["10.2.0.99"]["why"] == "it does not answer"
     text = farm.wlb("k1").run("status").stdout
@@ -109,9 +110,11 @@ def test_gone(site):
     """A daemon whose groups the kernel still has is missed; one that nobody needs is not."""
     farm, _, cache = site
     cache.kill(9)
-    status = farm.wlb("k1").json("status")
+    try:
+        status = farm.wlb("k1").json("status")
+    finally:
+        cache.start()
     assert [d["why"] for d in status["daemons"]] == [
         "wlb-cached does not run in this network namespace"]
     assert status["cache"]["groups"][0]["routers"]
     assert farm.wlb("k2").run("status").stdout == "no role is on\n"
-    cache.start()
