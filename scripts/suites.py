@@ -71,7 +71,9 @@ CONSOLE = lab_files("test_manual", "test_completion", "test_explain", "test_expl
                     "test_status", "test_top", "test_clients", "test_trace")
 DIRECT = lab_files("test_direct")
 # Cache router and cache: a net of its own, which all scenarios of a file share.
-REDIRECT = lab_files("test_redirect", "test_routerd", "test_http", "test_router_doctor")
+REDIRECT = lab_files("test_redirect", "test_redirect_drain", "test_redirect_return",
+                     "test_buckets", "test_group_config", "test_routerd", "test_http",
+                     "test_router_doctor")
 # Hosts of caches; the second file has a net of two routers and three proxies.
 CACHES = lab_files("test_cache", "test_cached", "test_process", "test_processd")
 # Mean nothing by any other clock.

@@ -116,6 +116,17 @@ def group(name="web", kind=STANDARD, number=0, into=("lan0",), out=(), exclude=(
     return attr(netlink.GROUP, [*parts, attr(12, drain)])
 
 
+def redirect_headers(capture):
+    """(flags, service, alternative bucket, primary bucket, inner packet) of each GRE."""
+    found = []
+    for frame in capture.packets():
+        raw = bytes(frame)[14:]
+        off = 40 if raw[0] >> 4 == 6 else (raw[0] & 15) * 4
+        assert raw[off:off + 4] == b"\0\0\x88\x3e"
+        found.append((*raw[off + 4:off + 8], raw[off + 8:]))
+    return found
+
+
 class Assignment:
     """What WLB_CMD_ASSIGN_SET carries of a service and who has what of it."""
 
@@ -235,6 +246,10 @@ class Farm(Net):
 
     def counters(self):
         return self.wlb("r").counters()
+
+    def grown(self, before, *names):
+        now = self.counters()
+        return tuple(now[name] - before[name] for name in names)
 
     def member(self, name, family, forward=GRE, ret=GRE):
         return (self.caches[name][family], forward, ret)
