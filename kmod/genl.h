@@ -13,6 +13,12 @@ enum {
 
 extern struct genl_family wlb_genl_family;
 
+/* roles.c */
+extern const struct nla_policy wlb_conf_policy[WLB_A_MAX + 1];
+int wlb_conf_set(struct sk_buff *skb, struct genl_info *info);
+int wlb_conf_get_start(struct netlink_callback *cb);
+int wlb_conf_get(struct sk_buff *msg, struct netlink_callback *cb);
+
 /* origin_replica.c */
 extern const struct nla_policy wlb_replica_set_policy[WLB_A_MAX + 1];
 int wlb_replica_set(struct sk_buff *skb, struct genl_info *info);
