@@ -2,8 +2,6 @@
 // A configuration in which no field has its default.
 #pragma once
 
-#include <fstream>
-#include <sstream>
 #include <string>
 
 #include "wlb/config.h"
@@ -20,13 +18,8 @@ inline Prefix prefix(const char *text)
     return *Prefix::parse(text);
 }
 
-inline std::string source_file(const std::string &path)
-{
-    std::ifstream file(std::string(WLB_SOURCE_DIR) + "/" + path);
-    std::ostringstream text;
-    text << file.rdbuf();
-    return text.str();
-}
+// What a file of this repository holds.
+std::string source_file(const std::string &path);
 
 inline Config sample()
 {
