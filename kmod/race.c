@@ -105,8 +105,8 @@ void wlb_race_answer(struct wlb_net *wn, const struct wlb_flow *f, u32 hash,
 	const union wlb_addr *client = wlb_flow_client(f);
 	bool v6 = wlb_flow_is_v6(f);
 	const union wlb_addr *server = wlb_flow_server(f, v6);
-	u32 now = wlb_now_us();
 	struct wlb_race_slot *r;
+	ktime_t now = ktime_get();
 	u64 id = 0;
 
 	if (won) {
@@ -123,7 +123,7 @@ void wlb_race_answer(struct wlb_net *wn, const struct wlb_flow *f, u32 hash,
 		r->isn = f->fsm.isn;
 		r->syn_us = syn_us;
 		r->id = id;
-		r->time_ns = ktime_get_real_ns();
+		r->time_ns = ktime_to_ns(ktime_mono_to_real(now));
 		memcpy(&r->client, client, wlb_addr_len(v6));
 		memcpy(&r->server, server, wlb_addr_len(v6));
 	} else if (!r->id || r->isn != f->fsm.isn || r->v6 != v6 ||
@@ -136,7 +136,7 @@ void wlb_race_answer(struct wlb_net *wn, const struct wlb_flow *f, u32 hash,
 	if (r->n_answers == WLB_MAX_ANSWERS)
 		goto out;
 	r->answer[r->n_answers].addr = *from;
-	r->answer[r->n_answers].delay_us = now - r->syn_us;
+	r->answer[r->n_answers].delay_us = (u32)ktime_to_us(now) - r->syn_us;
 	r->answer[r->n_answers].won = won;
 	r->n_answers++;
 	wlb_race_notify(wn, r);
