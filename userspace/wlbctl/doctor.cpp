@@ -11,6 +11,7 @@
 #include "wlbctl/disk.h"
 #include "wlbctl/options.h"
 #include "wlbctl/ruleset.h"
+#include "wlbctl/taking.h"
 
 namespace wlb::cli {
 
@@ -548,22 +549,12 @@ private:
 Result<Roles> read_roles(Kernel &kernel)
 {
     Roles roles;
-    auto running = kernel.read_config();
-    if (!running)
-        return running.error();
-    auto stats = kernel.read_stats();
-    if (!stats)
-        return stats.error();
-    auto groups = kernel.read_groups();
-    if (!groups)
-        return groups.error();
-    auto assignments = kernel.read_assignments();
-    if (!assignments)
-        return assignments.error();
-    roles.running = std::move(*running);
-    roles.stats = std::move(*stats);
-    roles.groups = std::move(*groups);
-    roles.assignments = std::move(*assignments);
+    const auto taken =
+        all_of({take(kernel.read_config(), roles.running), take(kernel.read_stats(), roles.stats),
+                take(kernel.read_groups(), roles.groups),
+                take(kernel.read_assignments(), roles.assignments)});
+    if (!taken)
+        return taken.error();
     return roles;
 }
 

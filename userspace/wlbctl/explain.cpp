@@ -7,6 +7,7 @@
 #include "wlbctl/finding.h"
 #include "wlbctl/flow_end.h"
 #include "wlbctl/options.h"
+#include "wlbctl/taking.h"
 #include "wlbctl/wccp_text.h"
 
 namespace wlb::cli {
@@ -94,14 +95,6 @@ void find_way(Packet &packet, bool in_is_given, const Run &run)
         packet.unrouted = "its route is " + type;
 }
 
-template <class T> Status take(Result<T> result, T &target)
-{
-    if (!result)
-        return result.error();
-    target = std::move(*result);
-    return Done{};
-}
-
 // Whether a flow is between the packet's ends, by its client's or by its server's side.
 bool concerns(const Flow &flow, const Packet &packet)
 {
@@ -136,10 +129,7 @@ Status read_kernel(Kernel &kernel, const Packet &packet, InForce &force)
         all.push_back(take(kernel.read_replicas(), force.replicas));
     if (!force.doors.cache.doors.empty())
         all.push_back(take(kernel.read_bypasses(), force.bypasses));
-    for (const auto &status : all)
-        if (!status)
-            return status;
-    return Done{};
+    return all_of(all);
 }
 
 const char *kind_text(const Packet &packet)

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "wlb/standings.h"
+#include "wlbctl/taking.h"
 
 namespace wlb::cli {
 
@@ -269,34 +270,17 @@ Result<Look> look(Kernel &kernel)
     const auto running = kernel.read_config();
     if (!running)
         return running.error();
-    if ((running->roles & WLB_ROLE_CLIENT_GATEWAY) != 0) {
-        auto races = kernel.read_races();
-        if (!races)
-            return races.error();
-        auto learned = kernel.read_learned();
-        if (!learned)
-            return learned.error();
-        look.races = std::move(*races);
-        look.learned = std::move(*learned);
-    }
-    auto replicas = kernel.read_replicas();
-    if (!replicas)
-        return replicas.error();
-    auto groups = kernel.read_groups();
-    if (!groups)
-        return groups.error();
-    auto assignments = kernel.read_assignments();
-    if (!assignments)
-        return assignments.error();
+    std::vector<Status> taken;
+    if ((running->roles & WLB_ROLE_CLIENT_GATEWAY) != 0)
+        taken = {take(kernel.read_races(), look.races), take(kernel.read_learned(), look.learned)};
+    taken.push_back(take(kernel.read_replicas(), look.replicas));
+    taken.push_back(take(kernel.read_groups(), look.groups));
+    taken.push_back(take(kernel.read_assignments(), look.assignments));
     // Last, so that the time is theirs.
-    auto stats = kernel.read_stats();
-    if (!stats)
-        return stats.error();
+    taken.push_back(take(kernel.read_stats(), look.stats));
     look.time = std::chrono::steady_clock::now();
-    look.replicas = std::move(*replicas);
-    look.groups = std::move(*groups);
-    look.assignments = std::move(*assignments);
-    look.stats = std::move(*stats);
+    if (const auto all = all_of(taken); !all)
+        return all.error();
     return look;
 }
 
