@@ -143,7 +143,8 @@ PARTS = {"lab-6.1": 0, "lab-6.1-client": 0, "lab-6.1-returns": 0, "lab-6.1-matri
 SHARES = {"half": 2, "quarter": 4}
 
 # How a kernel says that something is wrong, once it has said UP, as lab.sh has it say.
-SPLAT = re.compile("|".join((REPO / "scripts" / "splats").read_text().split("\n")[:-1]))
+SPLAT, NONE = (re.compile("|".join((REPO / "scripts" / name).read_text().split("\n")[:-1]))
+               for name in ("splats", "splats-not"))
 UP = "lab: the machine is up"
 DEBUG_KERNELS = ("uml", "smp", "kcsan")
 
@@ -561,7 +562,8 @@ def measured(machines, explored):
         log = out / "kernel.log"
         if watched and log.exists():
             lines = log.read_text(encoding="utf-8", errors="replace").partition(UP)[2]
-            found["splats"] += len(SPLAT.findall(lines))
+            found["splats"] += sum(bool(SPLAT.search(line)) and not NONE.search(line)
+                                   for line in lines.splitlines())
             report = (out / f"{name}.xml").read_text(encoding="utf-8", errors="replace")
             found["leaks"] += report.count("unreferenced object")
         for report, keys in (("storm.json", ("races", "double_wins")),
