@@ -75,7 +75,9 @@ static struct wlb_hint *wlb_hint_slot(struct wlb_hints *hints,
 static bool wlb_hint_is(const struct wlb_hint *h, const struct wlb_hint_key *key)
 {
 	return h->used && (s32)(h->expires - (u32)jiffies) > 0 &&
-	       !memcmp(&h->key, key, sizeof(*key));
+	       h->key.v6 == key->v6 &&
+	       wlb_addr_eq(&h->key.server, &key->server, key->v6) &&
+	       wlb_addr_eq(&h->key.client, &key->client, key->v6);
 }
 
 void wlb_hint_answered(struct wlb_hints *hints, const union wlb_addr *server,
@@ -85,7 +87,7 @@ void wlb_hint_answered(struct wlb_hints *hints, const union wlb_addr *server,
 	struct wlb_hint *h = wlb_hint_slot(hints, NULL, server, v6, &key);
 	u32 now = (u32)jiffies;
 
-	spin_lock_bh(&h->lock);
+	spin_lock(&h->lock);
 	if (!wlb_hint_is(h, &key)) {
 		h->used = true;
 		h->key = key;
@@ -104,7 +106,7 @@ void wlb_hint_answered(struct wlb_hints *hints, const union wlb_addr *server,
 		h->expires = now + ttl * HZ;
 		WRITE_ONCE(hints->untagged, true);
 	}
-	spin_unlock_bh(&h->lock);
+	spin_unlock(&h->lock);
 }
 
 bool wlb_hint_is_untagged(struct wlb_hints *hints, const union wlb_addr *server,
@@ -130,12 +132,12 @@ void wlb_hint_winner(struct wlb_hints *hints, const union wlb_addr *client,
 	struct wlb_hint_key key;
 	struct wlb_hint *h = wlb_hint_slot(hints, client, server, v6, &key);
 
-	spin_lock_bh(&h->lock);
+	spin_lock(&h->lock);
 	h->used = true;
 	h->expires = (u32)jiffies + ttl * HZ;
 	h->key = key;
 	memcpy(&h->winner, winner, wlb_addr_len(v6));
-	spin_unlock_bh(&h->lock);
+	spin_unlock(&h->lock);
 }
 
 bool wlb_hint_preferred(struct wlb_hints *hints, const union wlb_addr *client,

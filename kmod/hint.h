@@ -3,7 +3,8 @@
  * What a client gateway remembers beyond its flows: servers behind a path that
  * drops tags, and who has won a client's last race for a server. A fixed number
  * of slots, each of the latest that fell into it; what is forgotten early costs
- * a race its advice, nothing else. Any context, BH on or off.
+ * a race its advice, nothing else. Any context; who writes has BH off, as with a
+ * flow's lock.
  */
 #ifndef WLB_HINT_H
 #define WLB_HINT_H

@@ -59,8 +59,8 @@ const struct wlb_service *wlb_cg_service(const struct wlb_cg *cg, u16 port)
 {
 	struct wlb_by_port key = { .port = port }, *found;
 
-	found = bsearch(&key, cg->by_port, cg->n_by_port, sizeof(key),
-			wlb_by_port_cmp);
+	found = __inline_bsearch(&key, cg->by_port, cg->n_by_port, sizeof(key),
+				 wlb_by_port_cmp);
 	return found ? &cg->service[found->service] : cg->fallback;
 }
 

@@ -7,7 +7,7 @@
 #            (tests/bench/figures.json) and 3 %
 #   flows    memory of a million flows, what it takes to make and to end them, and for how long
 #            their worker lets nobody else work: build/results/flows.json
-#   profile  instructions of one row by function
+#   profile  instructions of one row by function, those added to forwarding first
 #   accept   commits to what the last quick run has measured: writes the figures' file
 # The environment: ROWS, words in the names of the rows to be measured; FAMILY, 4 or 6.
 set -euo pipefail
@@ -58,8 +58,11 @@ flows)
 	;;
 profile)
 	plugin
+	row=$WLB_OUT
+	WLB_PLUGIN=$PWD/build/hot.so,out=$row/blocks measure bench.py profile
+	ROWS=$(cat "$row/base") WLB_OUT=$row-forward
 	WLB_PLUGIN=$PWD/build/hot.so,out=$WLB_OUT/blocks measure bench.py profile
-	scripts/hot.py "$WLB_OUT"
+	scripts/hot.py "$row" "$WLB_OUT"
 	;;
 accept)
 	jq -S '.packets | map({key: "\(.name), IPv\(.family)", value: {instructions, added}}) |

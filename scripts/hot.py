@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""usage: hot.py DIRECTORY
-Instructions per packet by function, of what tests/bench/hot.c has written there."""
+"""usage: hot.py DIRECTORY [FORWARD]
+Instructions per packet by function, of what tests/bench/hot.c has written there, and how many
+more than in the other directory, which comes first then."""
 
 import bisect
 import collections
@@ -20,7 +21,8 @@ def symbols(text):
     return [a for a, _ in found], [n for _, n in found]
 
 
-def main(directory):
+def profile(directory):
+    """{function: instructions per packet}"""
     addresses, names = symbols((directory / "kallsyms").read_text(encoding="ascii"))
     count = int((directory / "profiled").read_text(encoding="ascii"))
     total = collections.Counter()
@@ -28,13 +30,21 @@ def main(directory):
         at, instructions, runs = (int(word, 0) for word in line.split())
         place = bisect.bisect(addresses, at) - 1
         if place >= 0:
-            total[names[place]] += instructions * runs
-    for name, instructions in total.most_common():
-        if instructions >= count / 2:
-            print(f"{instructions / count:8.0f}  {name}")
+            total[names[place]] += instructions * runs / count
+    return total
+
+
+def main(directory, forward=None):
+    here = profile(pathlib.Path(directory))
+    there = profile(pathlib.Path(forward)) if forward else {}
+    added = {name: round(here[name] - there.get(name, 0)) for name in here.keys() | there.keys()}
+    for name, more in sorted(added.items(), key=lambda item: (-item[1], item[0])):
+        if more or round(here[name]):
+            print(f"{more:+8} {here[name]:8.0f}  {name}")
+    print(f"{sum(added.values()):+8} {sum(here.values()):8.0f}")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) not in (2, 3):
         sys.exit(__doc__.partition("\n")[0])
-    main(pathlib.Path(sys.argv[1]))
+    main(*sys.argv[1:])

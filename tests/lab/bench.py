@@ -208,6 +208,9 @@ class Bench:
         symbols = pathlib.Path("/proc/kallsyms").read_text(encoding="ascii")
         pathlib.Path(OUT, "kallsyms").write_text(symbols, encoding="ascii")
         pathlib.Path(OUT, "profiled").write_text(str(count), encoding="ascii")
+        way = {"c0": "client -> server", "s0": "server -> client"}
+        pathlib.Path(OUT, "base").write_text(
+            f"forward, {way[row.base_device or row.device]}", encoding="ascii")
 
     def group(self, setup, rows):
         """Rows that one configuration is made for. A row may need what those before it have
