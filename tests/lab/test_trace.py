@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from wlblab import web
+from wlblab import kernel, web
 from wlblab.clones import lab
 from wlblab.host import wait_until
 from wlblab.trace import INSTANCES, begins, bpftrace, manual_lines, tracing
@@ -131,3 +131,20 @@ def test_bpftrace(net, line, tmp_path):
 
     text = bpftrace(line, tmp_path / "out", act)
     assert re.search(r"[1-9]", text), text
+
+
+def test_unloaded(net):
+    """The module goes and comes back while somebody traces: he is told, for nothing more will
+    come."""
+    child = net["cg"].spawn(WLBCTL, "trace", "--event", "syn", stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE)
+    begins(child)
+    kernel.unload()
+    kernel.load()
+    net.configure(ports=(80,))
+    assert child.communicate(timeout=10) == ("", "wlbctl: trace: the module was unloaded\n")
+    assert child.returncode == 1
+    assert not list(INSTANCES.glob("wlbctl-*"))
+    with tracing(net["cg"], "--event", "syn") as events:
+        web.fetch(net["c1"], net.address["s", 4])
+    assert told(events, "syn") == [("syn", None, "syn_tagged")]

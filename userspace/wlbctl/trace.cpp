@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <ctime>
 #include <filesystem>
@@ -99,6 +100,13 @@ public:
             return Done{};
         return failure((path_ / file).string());
     }
+    // A module that was unloaded takes its events along, and brings them back switched off.
+    [[nodiscard]] bool enabled() const
+    {
+        std::ifstream in(path_ / "events" / "wlb" / "enable");
+        char state = '0'; // 'X': some are
+        return (in >> state) && state != '0';
+    }
     [[nodiscard]] fs::path pipe() const { return path_ / "trace_pipe"; }
 
 private:
@@ -129,13 +137,14 @@ Status begin(const Instance &instance, const Wanted &wanted)
     return Done{};
 }
 
-// Until it is interrupted or has shown enough.
+// Until it is interrupted, has shown enough, or nothing can come any more.
 class Reader {
 public:
     Reader(Context &context, Wanted wanted) : context_(context), wanted_(std::move(wanted)) {}
 
-    Status run(const fs::path &pipe)
+    Status run(const Instance &instance)
     {
+        const auto pipe = instance.pipe();
         // before anything can come: whoever interrupts us must not leave the instance behind
         signals_.async_wait([this](auto, int) { io_.stop(); });
         const int fd = ::open(pipe.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
@@ -143,6 +152,7 @@ public:
             return failure(pipe.string());
         file_.assign(fd);
         read();
+        watch(instance);
         io_.run();
         file_.close();
         return status_;
@@ -166,6 +176,20 @@ private:
                                        io_.stop();
                                });
     }
+    void watch(const Instance &instance)
+    {
+        timer_.expires_after(std::chrono::seconds(1));
+        timer_.async_wait([this, &instance](auto error) {
+            if (error)
+                return;
+            if (instance.enabled()) {
+                watch(instance);
+                return;
+            }
+            status_ = Error{"trace: the module was unloaded"};
+            io_.stop();
+        });
+    }
     bool take(const std::string &line)
     {
         if (const auto lost = parse_lost(line); lost != 0)
@@ -183,6 +207,7 @@ private:
     Wanted wanted_;
     asio::io_context io_{1};
     asio::signal_set signals_{io_, SIGINT, SIGTERM};
+    asio::steady_timer timer_{io_};
     asio::posix::stream_descriptor file_{io_};
     std::string text_;
     Status status_ = Done{};
@@ -220,7 +245,7 @@ int trace(Context &context, const Command &command, const Args &args)
         return refuse(context, opened.error());
     if (const auto begun = begin(instance, wanted); !begun)
         return refuse(context, begun.error());
-    const auto ended = reader.run(instance.pipe());
+    const auto ended = reader.run(instance);
     return ended ? done : refuse(context, ended.error());
 }
 
