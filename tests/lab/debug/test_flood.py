@@ -53,7 +53,10 @@ def test_flood(net):
     assert FLOWS - 8 < largest <= FLOWS + 8
     assert sum(f["state"] == "won" for f in cg.flows()) == DOWNLOADS
     assert grown["race_evicted"] > SYNS // 10
-    assert grown["syn_tagged"] + grown.get("syn_table_full", 0) == SYNS + DOWNLOADS
+    # A stranger's address and port may come again while his race still runs.
+    again = grown.get("syn_retagged", 0)
+    assert again < SYNS // 10000 + 10
+    assert grown["syn_tagged"] + grown.get("syn_table_full", 0) + again == SYNS + DOWNLOADS
     assert wlb.unaccounted(cg.stats()) == 0
     big = web.big_file().read_bytes()
     for download in downloads:
