@@ -250,6 +250,42 @@ TEST_CASE("wccp takeover: nothing changes until a member is heard or lost")
     CHECK(silent.members().empty());
 }
 
+TEST_CASE("wccp takeover: members of the shortest timers have 5 s to be heard")
+{
+    auto config = sample_config();
+    config.variable_timers = true;
+    const auto fast = [](Bench &bench, const Address &cache) {
+        auto hello = bench.hello(cache);
+        hello.capabilities = Chosen{{1, 1}, {2, 1}, {3, 1}, {4, 500}, {5, 0x00010001}};
+        return hello;
+    };
+    Bench old(config);
+    for (const auto &cache : {cache_a, cache_b}) {
+        old.say(cache);
+        old.say(fast(old, cache));
+    }
+    old.say(old.assign(cache_a, {cache_a, cache_b}));
+    const auto before = old.group.assignment();
+    REQUIRE(before.timers.transmit == 500ms);
+    REQUIRE(before.members.size() == 2);
+
+    Bench bench(config);
+    bench.group.restore(bench.now, before);
+    bench.run(4s); // it began slowly, or their first messages were lost
+    CHECK(bench.members().size() == 2);
+    bench.ids = {{cache_a, 12345}}; // of the one that was killed
+    bench.say(cache_a);
+    bench.say(fast(bench, cache_a));
+    bench.run(999ms);
+    CHECK(bench.members().size() == 2);
+    bench.run(1ms); // b has had its time; a, which was heard, has 1.5 s as ever
+    CHECK(bench.members() == std::vector{cache_a});
+    bench.run(499ms);
+    CHECK(bench.members() == std::vector{cache_a});
+    bench.run(1ms);
+    CHECK(bench.members().empty());
+}
+
 TEST_CASE("wccp takeover: without the view's routers no change number is spent on them")
 {
     Bench old;

@@ -10,6 +10,7 @@ namespace wlb::wccp {
 namespace {
 
 constexpr Duration kick_interval{60000};
+constexpr Duration settle_time{5000};
 constexpr std::size_t max_historical = 64;
 
 } // namespace
@@ -57,6 +58,7 @@ void RouterGroup::restore(Time now, const Assignment &assignment)
     restored_routers_.insert(assignment.routers.begin(), assignment.routers.end());
     routers_ = restored_routers_;
     settling_ = true;
+    settle_until_ = now + settle_time;
     if (table_.empty())
         await_assignment();
 }
@@ -264,6 +266,14 @@ bool RouterGroup::settled()
     return !settling_;
 }
 
+// When it is lost, unless it is heard before. With the shortest timers 3 T are over before a router
+// that took the group over has answered twice.
+Time RouterGroup::gone_at(const Cache &cache) const
+{
+    const auto silent = cache.peer.heard + timers().remove();
+    return cache.restored ? std::max(silent, settle_until_) : silent;
+}
+
 std::optional<Time> RouterGroup::next_deadline() const
 {
     if (!deadline_known_)
@@ -278,7 +288,7 @@ std::optional<Time> RouterGroup::earliest() const
     const auto consider = [&](Time time) { first = first ? std::min(*first, time) : time; };
     for (const auto &[address, cache] : caches_) {
         const bool asked = cache.state != State::usable;
-        consider(cache.peer.heard + (asked ? timers().remove() : timers().query()));
+        consider(asked ? gone_at(cache) : cache.peer.heard + timers().query());
     }
     for (const auto &time : {flush_at_, fallback_at_, multicast_at_}) {
         if (time)
@@ -303,7 +313,7 @@ Output RouterGroup::tick(Time now)
     for (const auto &address : addresses) {
         auto &cache = caches_.at(address);
         const auto silent = now_ - cache.peer.heard;
-        if (silent >= timers().remove()) {
+        if (now_ >= gone_at(cache)) {
             if (cache.usable())
                 remove(cache, State::unusable,
                        "silent for " + std::to_string(silent.count()) + " ms", out);

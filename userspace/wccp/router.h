@@ -123,6 +123,7 @@ private:
     // router.cpp
     Refused take(const Datagram &datagram, Output &out);
     void advance(Time now);
+    [[nodiscard]] Time gone_at(const Cache &cache) const;
     [[nodiscard]] std::optional<Time> earliest() const;
     void finish(Output &out);
     void bump();
@@ -200,6 +201,7 @@ private:
     Contacts contacts_;                  // and those that may not
     std::set<Address> routers_;          // in the view
     bool settling_ = false;              // restored members are still to be heard
+    Time settle_until_{};                // and none of them is lost before
     std::set<Address> restored_routers_; // in the view before that, if it was known
 
     Table table_;
