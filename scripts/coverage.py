@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
 """Which lines and branches of the module the lab's scenarios reach, per file; make
-coverage calls it. All of them run in User Mode Linux, with the module built for gcov.
+coverage calls it. All of them run in User Mode Linux, with the module built for gcov; or so
+many of their cases as WLB_CASES says.
 
 Prints a line per file and writes build/results/coverage.json and the unreached lines
 to build/results/coverage.txt. Status 1 if a scenario failed.
@@ -15,7 +16,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from suites import FEW, MACHINES, REPO, RESULTS, kernel_version
+from suites import FEW, MACHINES, REPO, RESULTS, kernel_version, share
 
 OUT = REPO / "build" / "coverage"
 # uml-matrix is uml-returns many times over.
@@ -27,7 +28,7 @@ def machine(name):
     out = OUT / name
     it = MACHINES[name]
     command = ["scripts/lab.sh", "-k", it.kernel, *it.arguments, "-t", "3600", "--",
-               "env", *(f"{k}={v}" for k, v in FEW.items()),
+               "env", *(f"{k}={v}" for k, v in {**FEW, **share(name)}.items()),
                "scripts/gcov-run.sh", "python3", "-m", "pytest", "--color=no",
                "-p", "no:cacheprovider", "-q", "--tb=short", *it.tests]
     out.mkdir(parents=True)

@@ -349,14 +349,18 @@ def once_more(suite, machine, failed):
             test.status, test.first, test.reason = "passed", test.reason, ""
 
 
+def share(suite):
+    """What tells a machine's scenarios which of their cases to run, by its environment."""
+    of = SHARES[os.environ.get("WLB_CASES", "all")]
+    if of == 1 or suite not in PARTS:
+        return {}
+    return {"WLB_PART": f"{PARTS[suite]}/{2 if suite == 'uml-adverse' else of}"}
+
+
 def lab(suite, machine, again=True):
     out = REPO / "build" / "lab" / suite
     shutil.rmtree(out, ignore_errors=True)
-    environment = dict(machine.environment)
-    share = SHARES[os.environ.get("WLB_CASES", "all")]
-    if share > 1 and suite in PARTS:
-        share = 2 if suite == "uml-adverse" else share
-        environment["WLB_PART"] = f"{PARTS[suite]}/{share}"
+    environment = {**machine.environment, **share(suite)}
     arguments = machine.arguments if "-t" in machine.arguments else [*machine.arguments, "-t", 900]
     status, output = run(
         suite, "scripts/lab.sh", "-k", machine.kernel, *arguments, "--",

@@ -152,18 +152,19 @@ class Bench:
         fields = [line.replace(":", " ").split() for line in lines.splitlines()[2:]]
         return {name: int(numbers[9]) for name, *numbers in fields}
 
-    def once(self, packet, device, count, flows, sent, **kwargs):
-        """Instructions, or ns, per packet; all have left by the devices that they should."""
+    def once(self, packet, device, count, flows, sent, what="forward", **kwargs):
+        """Instructions, or ns, per packet; all have left by the devices that they should.
+        @what: the row's name."""
         before = self.sent()
         value = inject.run(self.host, packet, device, count, flows, **kwargs)
         after = self.sent()
         grown = {d: (after[d] - before[d]) / count for d in ("c0", "s0")}
         if any(grown[d] != sent.get(d, 0) for d in grown):
-            raise AssertionError(f"packets sent per packet: {grown}, should be {sent}")
+            raise AssertionError(f"{what}: packets sent per packet: {grown}, should be {sent}")
         return value
 
-    def cost(self, packet, device, count, flows, sent, repeat=REPEAT):
-        return statistics.median(self.once(packet, device, count, flows, sent)
+    def cost(self, packet, device, count, flows, sent, repeat=REPEAT, **kwargs):
+        return statistics.median(self.once(packet, device, count, flows, sent, **kwargs)
                                  for _ in range(repeat))
 
     def forward(self, packet, device):
@@ -189,7 +190,7 @@ class Bench:
             self.profiled(row, count)
             return
         value = self.cost(row.packet, row.device, count, row.flows, row.sent,
-                          1 if row.first else REPEAT)
+                          1 if row.first else REPEAT, what=row.name)
         if self.profile:
             return
         base = self.bases[row.base or row.packet, row.base_device or row.device]

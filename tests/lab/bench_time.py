@@ -109,8 +109,8 @@ class Timed(bench.Bench):
             start = number * count % row.flows
         else:
             inject.run(self.host, row.packet, row.device, max(WARM, row.flows), row.flows)
-        return self.once(row.packet, row.device, count, row.flows, row.sent, start=start,
-                         piece=PIECE)
+        return self.once(row.packet, row.device, count, row.flows, row.sent, row.name,
+                         start=start, piece=PIECE)
 
     def round(self, number):
         for unit in self.rng.sample(self.units, len(self.units)):
