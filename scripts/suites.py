@@ -119,15 +119,15 @@ MACHINES = {
     "lab-6.1-registry": Machine("6.1", ["-i"], REGISTRY),
     "lab-6.12-counted": Machine("6.12", ["-i"], lab_files("test_smoke")),
     "lab-6.12": Machine("6.12", ["-c", "2"], SMP),
-    "uml-client": Machine("uml", ["-m", "2560", "-t", "1800"], CLIENT_GATEWAY),
-    "uml-lab": Machine("uml", ["-m", "2560", "-t", "1800"],
+    "uml-client": Machine("uml", ["-m", "2560", "-t", "3600"], CLIENT_GATEWAY),
+    "uml-lab": Machine("uml", ["-m", "2560", "-t", "3600"],
                        [*OTHERS, f"--ignore={SMP[0]}", *COUNTED, *DIRECT]),
-    "uml-redirect": Machine("uml", ["-m", "2560", "-t", "1800"], REDIRECT),
-    "uml-caches": Machine("uml", ["-m", "2560", "-t", "1800"], CACHES),
-    "uml-console": Machine("uml", ["-m", "2560", "-t", "1800"], CONSOLE),
-    "uml-returns": Machine("uml", ["-m", "2560", "-t", "1800"], RETURNS + MATRIX),
-    "uml-matrix": Machine("uml", ["-m", "2560", "-t", "1800"], MATRIX[-1:], {"WLB_MATRIX": "all"}),
-    "uml-adverse": Machine("uml", ["-m", "2560", "-t", "1800"], ADVERSE, MANY),
+    "uml-redirect": Machine("uml", ["-m", "2560", "-t", "3600"], REDIRECT),
+    "uml-caches": Machine("uml", ["-m", "2560", "-t", "3600"], CACHES),
+    "uml-console": Machine("uml", ["-m", "2560", "-t", "3600"], CONSOLE),
+    "uml-returns": Machine("uml", ["-m", "2560", "-t", "3600"], RETURNS + MATRIX),
+    "uml-matrix": Machine("uml", ["-m", "2560", "-t", "3600"], MATRIX[-1:], {"WLB_MATRIX": "all"}),
+    "uml-adverse": Machine("uml", ["-m", "2560", "-t", "3600"], ADVERSE, MANY),
     "uml-crowds": Machine("uml", ["-m", "3072", "-t", "7200"], CROWDS, MANY),
     "smp": Machine("smp", ["-c", "4", "-m", "2048", "-t", "5400"], PARALLEL, FEW),
     "kcsan": Machine("kcsan", ["-c", "4", "-m", "2048", "-t", "5400"], PARALLEL, FEW),
@@ -569,8 +569,10 @@ def measured(machines, explored):
             lines = log.read_text(encoding="utf-8", errors="replace").partition(UP)[2]
             found["splats"] += sum(bool(SPLAT.search(line)) and not NONE.search(line)
                                    for line in lines.splitlines())
-            report = (out / f"{name}.xml").read_text(encoding="utf-8", errors="replace")
-            found["leaks"] += report.count("unreferenced object")
+            report = out / f"{name}.xml"    # not there if the machine was stopped
+            if report.exists():
+                found["leaks"] += report.read_text(encoding="utf-8", errors="replace").count(
+                    "unreferenced object")
         for report, keys in (("storm.json", ("races", "double_wins")),
                              ("netlink.json", ("netlink_fuzz",)),
                              ("matrix.json", ("cases", "passed"))):

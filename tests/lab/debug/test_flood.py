@@ -22,7 +22,8 @@ FLOWS = 8192
 @pytest.fixture
 def net(module, make_t0):
     net = make_t0(delays=False, replicas=1)
-    net.configure(client_gateway={"max-flows": FLOWS})
+    # however slow the machine is, nobody leaves but who must
+    net.configure(client_gateway={"max-flows": FLOWS}, timeouts={"racing": "600s"})
     net.warm_up()
     net.netem("s", "sg", "delay 200ms")      # r1 wins
     return net
