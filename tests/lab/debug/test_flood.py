@@ -53,7 +53,7 @@ def test_flood(net):
     # Each CPU may be about to add one.
     assert FLOWS - 8 < largest <= FLOWS + 8
     assert sum(f["state"] == "won" for f in cg.flows()) == DOWNLOADS
-    assert grown["race_evicted"] > SYNS // 10
+    assert grown["race_evicted"] > (SYNS - FLOWS) // 4
     # A stranger's address and port may come again while his race still runs.
     again = grown.get("syn_retagged", 0)
     assert again < SYNS // 10000 + 10
