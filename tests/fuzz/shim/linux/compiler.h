@@ -44,6 +44,13 @@ typedef uint64_t u64;
 /* for the prototypes and structs of kmod/net.h, which nothing here uses */
 struct mutex { int unused; };
 struct delayed_work { int unused; };
+struct rcu_work { int unused; };
+
+/* BH is off wherever packets are. */
+#define softirq_count()		1
+#define local_bh_disable()	do { } while (0)
+#define local_bh_enable()	do { } while (0)
+
 struct net;
 struct nf_hook_ops { int unused; };
 struct nf_hook_state;
