@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""usage: hot.py DIRECTORY [FORWARD]
+"""usage: hot.py DIRECTORY FORWARD
 Instructions per packet by function, of what tests/bench/hot.c has written there, and how many
-more than in the other directory, which comes first then."""
+more than in the other directory, which comes first."""
 
 import bisect
 import collections
@@ -34,10 +34,10 @@ def profile(directory):
     return total
 
 
-def main(directory, forward=None):
+def main(directory, forward):
     here = profile(pathlib.Path(directory))
-    there = profile(pathlib.Path(forward)) if forward else {}
-    added = {name: round(here[name] - there.get(name, 0)) for name in here.keys() | there.keys()}
+    there = profile(pathlib.Path(forward))
+    added = {name: round(here[name] - there[name]) for name in here.keys() | there.keys()}
     for name, more in sorted(added.items(), key=lambda item: (-item[1], item[0])):
         if more or round(here[name]):
             print(f"{more:+8} {here[name]:8.0f}  {name}")
@@ -45,6 +45,6 @@ def main(directory, forward=None):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) not in (2, 3):
+    if len(sys.argv) != 3:
         sys.exit(__doc__.partition("\n")[0])
     main(*sys.argv[1:])

@@ -117,11 +117,10 @@ esac
 guest "$@" >"$run/guest"
 boot "$root"
 
-# How a kernel says that something is wrong, an expression a line; and what it says of itself:
-# it warns if it has no memory for a tracepoint's fields, which a scenario brings about.
-splats=$scripts/splats
-complaint=$(sed "1,/$up/d" "$run/log" | grep -avE -f "$splats-not" |
-	grep -aE -m 1 -A 30 -f "$splats" || true)
+# How a kernel says that something is wrong, an expression a line. It also warns if it has no memory
+# for a tracepoint's fields, which a scenario brings about.
+splats=$(paste -sd '|' "$scripts/splats")
+complaint=$(sed "1,/$up/d" "$run/log" | LC_ALL=C grep -aP -m 1 -A 30 "$splats" || true)
 status=$(cat "$run/status" 2>/dev/null || true)
 if [ -n "$complaint" ]; then
 	die "the kernel complained, see $log:"$'\n'"$complaint"

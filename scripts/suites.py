@@ -141,10 +141,12 @@ PARTS = {"lab-6.1": 0, "lab-6.1-client": 0, "lab-6.1-returns": 0, "lab-6.1-matri
          "uml-lab": 1, "uml-client": 1, "uml-returns": 1, "uml-redirect": 1, "uml-caches": 1,
          "uml-console": 1, "uml-adverse": 1}
 SHARES = {"all": 1, "half": 2, "quarter": 4, "eighth": 8}
+CASES = os.environ.get("WLB_CASES", "all")
+if CASES not in SHARES:
+    sys.exit(f"WLB_CASES: {CASES}: not one of {', '.join(SHARES)}")
 
 # How a kernel says that something is wrong, once it has said UP, as lab.sh has it say.
-SPLAT, NONE = (re.compile("|".join((REPO / "scripts" / name).read_text().split("\n")[:-1]))
-               for name in ("splats", "splats-not"))
+SPLAT = re.compile("|".join((REPO / "scripts" / "splats").read_text().split("\n")[:-1]))
 UP = "lab: the machine is up"
 DEBUG_KERNELS = ("uml", "smp", "kcsan")
 
@@ -351,7 +353,7 @@ def once_more(suite, machine, failed):
 
 def share(suite):
     """What tells a machine's scenarios which of their cases to run, by its environment."""
-    of = SHARES[os.environ.get("WLB_CASES", "all")]
+    of = SHARES[CASES]
     if of == 1 or suite not in PARTS:
         return {}
     return {"WLB_PART": f"{PARTS[suite]}/{2 if suite == 'uml-adverse' else of}"}
@@ -567,8 +569,7 @@ def measured(machines, explored):
         log = out / "kernel.log"
         if watched and log.exists():
             lines = log.read_text(encoding="utf-8", errors="replace").partition(UP)[2]
-            found["splats"] += sum(bool(SPLAT.search(line)) and not NONE.search(line)
-                                   for line in lines.splitlines())
+            found["splats"] += len(SPLAT.findall(lines))
             report = out / f"{name}.xml"    # not there if the machine was stopped
             if report.exists():
                 found["leaks"] += report.read_text(encoding="utf-8", errors="replace").count(

@@ -9,9 +9,7 @@ import time
 
 REPO = pathlib.Path(__file__).resolve().parents[3]
 MODULE = REPO / "build" / "kmod" / os.uname().release / "wlb.ko"
-# As scripts/lab.sh reads them.
-_SPLAT, _NONE = (re.compile("|".join((REPO / "scripts" / name).read_text().split("\n")[:-1]))
-                 for name in ("splats", "splats-not"))
+SPLAT = re.compile("|".join((REPO / "scripts" / "splats").read_text().split("\n")[:-1]))
 
 
 def loaded():
@@ -86,7 +84,7 @@ class Log:
             self._lines.append(record.partition(";")[2].split("\n")[0])
 
     def splats(self):
-        return [line for line in self.lines() if _SPLAT.search(line) and not _NONE.search(line)]
+        return [line for line in self.lines() if SPLAT.search(line)]
 
     def close(self):
         os.close(self._fd)
