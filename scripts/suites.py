@@ -85,13 +85,20 @@ DEBUG = "tests/lab/debug"
 ADVERSE = [f"{DEBUG}/test_{name}.py"
            for name in ("churn", "tables", "fast", "faults", "netlink_fuzz")]
 CROWDS = [f"{DEBUG}/test_{name}.py" for name in ("storm", "flood")]
-# What several processors make worse; the rest asks one after the other.
+# What several processors make worse; the rest asks one after the other. And the least of it.
 PARALLEL = [*SMP, *CROWDS, *ADVERSE[:3]]
+RACES_AND_UNLOAD = [CROWDS[0], f"{ADVERSE[0]}::test_module"]
 OTHERS = ["tests/lab", f"--ignore={DEBUG}",
           *(f"--ignore={f}" for f in CLIENT_GATEWAY + RETURNS + MATRIX + COUNTED + RATE +
             REDIRECT + CACHES + REGISTRY + DIRECT + CONSOLE)]
 FUZZERS = ("tag", "fsm", "packet", "crack", "value", "config", "netlink", "wccp",
            "router", "cache", "registry", "control")
+
+
+SHARES = {"all": 1, "half": 2, "quarter": 4, "eighth": 8, "sixteenth": 16}
+CASES = os.environ.get("WLB_CASES", "all")
+if CASES not in SHARES:
+    sys.exit(f"WLB_CASES: {CASES}: not one of {', '.join(SHARES)}")
 
 
 def counts(**usual):
@@ -100,7 +107,7 @@ def counts(**usual):
     return {f"WLB_{name}": os.environ.get(f"WLB_{name}", n) for name, n in usual.items()}
 
 
-MANY = counts(RACES=8000, SYNS=60000, FUZZ=15000)
+MANY = counts(RACES=4000, SYNS=30000, FUZZ=6000)
 # Where an instruction takes ten times as long, some of each will do.
 FEW = counts(RACES=1000, SYNS=10000, FUZZ=2000)
 MACHINES = {
@@ -129,22 +136,18 @@ MACHINES = {
     "uml-matrix": Machine("uml", ["-m", "2560", "-t", "3600"], MATRIX[-1:], {"WLB_MATRIX": "all"}),
     "uml-adverse": Machine("uml", ["-m", "2560", "-t", "3600"], ADVERSE, MANY),
     "uml-crowds": Machine("uml", ["-m", "3072", "-t", "7200"], CROWDS, MANY),
-    "smp": Machine("smp", ["-c", "4", "-m", "2048", "-t", "5400"], PARALLEL, FEW),
+    "smp": Machine("smp", ["-c", "4", "-m", "2048", "-t", "5400"],
+                   PARALLEL if CASES in ("all", "half") else RACES_AND_UNLOAD, FEW),
     "kcsan": Machine("kcsan", ["-c", "4", "-m", "2048", "-t", "5400"], PARALLEL, FEW),
 }
 
 # WLB_CASES: so many of the cases, and which of them run where: with half all do, in one machine
-# or the other. What looks for faults under traffic has few cases and is not divided further.
+# or the other. What looks for faults under traffic has few cases and is divided by less.
 PARTS = {"lab-6.1": 0, "lab-6.1-client": 0, "lab-6.1-returns": 0, "lab-6.1-matrix": 0,
          "lab-6.1-redirect": 0, "lab-6.1-caches": 0, "lab-6.1-counted": 0,
          "lab-6.1-direct": 0, "lab-6.1-console": 0, "lab-6.1-registry": 0, "lab-6.1-rate": 0,
          "uml-lab": 1, "uml-client": 1, "uml-returns": 1, "uml-redirect": 1, "uml-caches": 1,
          "uml-console": 1, "uml-adverse": 1}
-SHARES = {"all": 1, "half": 2, "quarter": 4, "eighth": 8}
-CASES = os.environ.get("WLB_CASES", "all")
-if CASES not in SHARES:
-    sys.exit(f"WLB_CASES: {CASES}: not one of {', '.join(SHARES)}")
-
 # How a kernel says that something is wrong, once it has said UP, as lab.sh has it say.
 SPLAT = re.compile("|".join((REPO / "scripts" / "splats").read_text().split("\n")[:-1]))
 UP = "lab: the machine is up"
@@ -356,7 +359,7 @@ def share(suite):
     of = SHARES[CASES]
     if of == 1 or suite not in PARTS:
         return {}
-    return {"WLB_PART": f"{PARTS[suite]}/{2 if suite == 'uml-adverse' else of}"}
+    return {"WLB_PART": f"{PARTS[suite]}/{max(2, of // 4) if suite == 'uml-adverse' else of}"}
 
 
 def lab(suite, machine, again=True):

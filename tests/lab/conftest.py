@@ -17,7 +17,7 @@ from wlblab.t0 import T0
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "whole: another suite needs what it keeps")
+    config.addinivalue_line("markers", "whole: others need what it keeps")
     if not host.in_lab():
         pytest.exit("these scenarios run in the machine that scripts/lab.sh boots", 4)
     pace.measure()
@@ -29,8 +29,8 @@ def pytest_report_header():
 
 def pytest_collection_modifyitems(config, items):
     """WLB_PART=k/n: of each scenario's cases every n-th from the k-th on, so that n machines
-    run them all. One that has a single case runs in each, or in every other of 4, every fourth
-    of 8, where half of the others do not run at all; one that another suite needs runs in each."""
+    run them all. One that has a single case runs in each, or in one of n/2 from 4 on. From 8 on
+    one of n/4 scenarios runs at all. One that another suite needs runs in each."""
     part, _, of = os.environ.get("WLB_PART", "0/1").partition("/")
     part, of = int(part), int(of)
     cases = collections.defaultdict(list)
@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(config, items):
         shift = zlib.crc32(name.encode()) + part + 1
         if group[0].get_closest_marker("whole"):
             kept.update(group)
-        elif of > 4 and not shift % 2:
+        elif of > 4 and (shift + 1) % (of // 4):
             continue
         elif len(group) > 1:
             kept.update(group[shift % of::of] or group[:1])

@@ -8,6 +8,8 @@ import os
 import random
 import struct
 
+import pytest
+
 from wlblab import netlink
 from wlblab.grammar import Grammar
 from wlblab.host import OUT
@@ -48,6 +50,7 @@ def no_groups(targets):
         target.ctl.request(netlink.PROCESS_SET)
 
 
+@pytest.mark.whole
 def test_fuzz(net):
     """Requests never harm: what is refused changes nothing, nothing but the errors of the
     manual comes back, no page is wrong; afterwards all is as it was."""
