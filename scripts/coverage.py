@@ -73,8 +73,8 @@ def main():
     built = REPO / "build" / "kmod" / kver
     shutil.rmtree(OUT, ignore_errors=True)
     shutil.rmtree(built, ignore_errors=True)
-    subprocess.run(["scripts/build-kmod.sh", "uml", "GCOV_PROFILE=y", f"-j{os.cpu_count()}"],
-                   cwd=REPO, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["scripts/build-kmod.sh", "uml", "GCOV_PROFILE=y", "WLB_BENCH=m",
+                    f"-j{os.cpu_count()}"], cwd=REPO, check=True, stdout=subprocess.DEVNULL)
     try:
         with ThreadPoolExecutor(2) as pool:
             done = list(pool.map(machine, RUNS))
