@@ -551,9 +551,8 @@ TARGETS = {
         (1, ["page"])],
     "debug": [
         (1, ["kmod-uml", "userspace"]),
-        (2, ["uml-crowds", "uml-lab", "uml-returns", "uml-adverse",
-             "uml-redirect", "uml-caches", "uml-client", "uml-console", "fuzz",
-             "explore"])],
+        (2, ["uml-adverse", "uml-lab", "fuzz", "uml-redirect", "uml-returns", "uml-caches",
+             "uml-crowds", "uml-client", "uml-console", "explore"])],
     "matrix": [(1, ["kmod-uml", "userspace", "uml-matrix"])],
     "smp": [(1, ["kmod-smp", "userspace", "smp"])],
     "kcsan": [(1, ["kmod-kcsan", "userspace", "kcsan"])],

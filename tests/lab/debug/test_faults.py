@@ -47,13 +47,14 @@ def test_short_of_memory(net):
     counted = {name: Counted(ctl) for name, ctl in hosts.items()}
     with Traffic(net) as traffic:
         traffic.served_by(net.servers + net.replicas)
-        with faults.packets(2):
+        with faults.shared(*(net[name] for name in hosts)), faults.packets(2):
             traffic.goes_on(600, timeout=600)
             lost = traffic.lost()
         grown = {name: c.grown() for name, c in counted.items()}
         traffic.goes_on()
     assert traffic.outcomes["wrong"] == 0 and lost < 300
     assert grown["cg"]["syn_no_memory"] > 0 and grown["sg"]["clone_failed"] > 0
+    assert grown["cg"]["translate_failed"] > 0
     wait_until("every entry has ended", lambda: not hosts["cg"].stats()["flows"], 60, step=1)
     stats = hosts["cg"].stats()
     counters = stats["counters"]

@@ -4,6 +4,7 @@
 import contextlib
 import os
 import pathlib
+import socket
 
 _DEBUG = pathlib.Path("/sys/kernel/debug")
 _NTH = "/proc/thread-self/fail-nth"
@@ -39,6 +40,19 @@ def packets(percent):
     finally:
         for what in ("failslab", "fail_page_alloc"):
             _set(what, probability=0)
+
+
+@contextlib.contextmanager
+def shared(*hosts):
+    """A socket of each of these keeps every packet that comes in or goes out: who changes one has
+    to make a copy first."""
+    with contextlib.ExitStack() as stack:
+        for host in hosts:
+            with host.entered():
+                sock = stack.enter_context(socket.socket(socket.AF_PACKET, socket.SOCK_RAW,
+                                                         socket.htons(0x0003)))
+            sock.setsockopt(socket.SOL_SOCKET, 33, 1 << 28)     # SO_RCVBUFFORCE
+        yield
 
 
 def nth(number, action):
