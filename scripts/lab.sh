@@ -118,7 +118,7 @@ guest "$@" >"$run/guest"
 boot "$root"
 
 # How a kernel says that something is wrong, an expression a line. It also warns if it has no memory
-# for a tracepoint's fields, which a scenario brings about.
+# for a tracepoint's fields, which a scenario brings about, and has data races of its own.
 splats=$(paste -sd '|' "$scripts/splats")
 complaint=$(sed "1,/$up/d" "$run/log" | LC_ALL=C grep -aP -m 1 -A 30 "$splats" || true)
 status=$(cat "$run/status" 2>/dev/null || true)

@@ -83,7 +83,7 @@ REGISTRY = lab_files("test_registry")
 SMP = lab_files("test_smp")
 DEBUG = "tests/lab/debug"
 ADVERSE = [f"{DEBUG}/test_{name}.py"
-           for name in ("churn", "tables", "fast", "faults", "netlink_fuzz")]
+           for name in ("churn", "tables", "fast", "faults", "redirect_faults", "netlink_fuzz")]
 CROWDS = [f"{DEBUG}/test_{name}.py" for name in ("storm", "flood")]
 # What several processors make worse; the rest asks one after the other. And the least of it.
 PARALLEL = [*SMP, *CROWDS, *ADVERSE[:3]]
@@ -93,7 +93,6 @@ OTHERS = ["tests/lab", f"--ignore={DEBUG}",
             REDIRECT + CACHES + REGISTRY + DIRECT + CONSOLE)]
 FUZZERS = ("tag", "fsm", "packet", "crack", "value", "config", "netlink", "wccp",
            "router", "cache", "registry", "control")
-
 
 SHARES = {"all": 1, "half": 2, "quarter": 4, "eighth": 8, "sixteenth": 16}
 CASES = os.environ.get("WLB_CASES", "all")
@@ -148,6 +147,7 @@ PARTS = {"lab-6.1": 0, "lab-6.1-client": 0, "lab-6.1-returns": 0, "lab-6.1-matri
          "lab-6.1-direct": 0, "lab-6.1-console": 0, "lab-6.1-registry": 0, "lab-6.1-rate": 0,
          "uml-lab": 1, "uml-client": 1, "uml-returns": 1, "uml-redirect": 1, "uml-caches": 1,
          "uml-console": 1, "uml-adverse": 1}
+
 # How a kernel says that something is wrong, once it has said UP, as lab.sh has it say.
 SPLAT = re.compile("|".join((REPO / "scripts" / "splats").read_text().split("\n")[:-1]))
 UP = "lab: the machine is up"

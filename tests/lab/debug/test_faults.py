@@ -47,7 +47,7 @@ def test_short_of_memory(net):
     counted = {name: Counted(ctl) for name, ctl in hosts.items()}
     with Traffic(net) as traffic:
         traffic.served_by(net.servers + net.replicas)
-        with faults.shared(*(net[name] for name in hosts)), faults.packets(2):
+        with faults.shared(net, *hosts), faults.packets(2):
             traffic.goes_on(600, timeout=600)
             lost = traffic.lost()
         grown = {name: c.grown() for name, c in counted.items()}

@@ -5,26 +5,11 @@ to repeat his SYN meanwhile: the host may decide otherwise about the second."""
 
 import random
 
-import pytest
-
-from wlblab import faults, netlink
-from wlblab.farm import (CACHES, DST_IP, GRE, L2, PORTS, SRC_PORT, Assignment, group, rule)
+from wlblab import netlink
+from wlblab.farm import (CACHES, DST_IP, GRE, L2, PORTS, SRC_PORT, Assignment, Seen, group, rule)
 from wlblab.processing import PASSING, RETURNED, process, shown
 from wlblab.processing import rule as processing
 from wlblab.traffic import Traffic
-
-
-class Seen:
-    """A farm as clients see it."""
-
-    clients, servers, replicas = ["c"], ["s"], list(CACHES)
-
-    def __init__(self, farm):
-        self._farm = farm
-        self.address = {("s", family): farm.origins[family][0] for family in (4, 6)}
-
-    def __getitem__(self, name):
-        return self._farm[name]
 
 
 def assignment(farm, dice, family):
@@ -45,30 +30,6 @@ def repeated_syns(host):
     names, values = (line.split() for line in host.out("cat", "/proc/net/netstat").splitlines()
                      if line.startswith("TcpExt:"))
     return int(dict(zip(names, values))["TCPSynRetrans"])
-
-
-@pytest.mark.parametrize("way", [GRE, L2])
-def test_short_of_memory(farm, k1, way):
-    """One of 50 allocations for a packet fails, where it is redirected and where it is returned
-    as well: what is lost is told of and repeated, and nobody gets another's page."""
-    families = (4, 6)
-    farm.set_groups(group())
-    for family in families:
-        farm.assign(family, farm.one("k1", family, way, way))
-    # half of the connections are returned
-    k1.set(*(k1.door(family, way, way) for family in families), share=500)
-    with k1.tproxy(), Traffic(Seen(farm)) as traffic:
-        traffic.served_by(["s"])
-        traffic.served_by(["k1"])
-        with faults.shared(farm["r"], farm["k1"]), faults.packets(2):
-            traffic.goes_on(600, timeout=600)
-            lost = traffic.lost()
-        traffic.goes_on()
-        traffic.served_by(["s"])
-        traffic.served_by(["k1"])
-    assert traffic.outcomes["wrong"] == 0 and lost < 300
-    assert farm.counters()["redirect_failed"] > 0
-    assert k1.counters()["cache_failed"] > 0
 
 
 def test_tables(farm, k1):

@@ -355,3 +355,16 @@ class Farm(Net):
         for (host, _), device in ends.items():
             self[host].run("ethtool", "-K", device, "tx", value, "tso", value, "gso", value,
                            "gro", value)
+
+
+class Seen:
+    """A farm as clients see it, for Traffic."""
+
+    clients, servers, replicas = ["c"], ["s"], list(CACHES)
+
+    def __init__(self, farm):
+        self._farm = farm
+        self.address = {("s", family): farm.origins[family][0] for family in (4, 6)}
+
+    def __getitem__(self, name):
+        return self._farm[name]

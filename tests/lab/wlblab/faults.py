@@ -4,7 +4,8 @@
 import contextlib
 import os
 import pathlib
-import socket
+
+from .packets import Wire
 
 _DEBUG = pathlib.Path("/sys/kernel/debug")
 _NTH = "/proc/thread-self/fail-nth"
@@ -43,15 +44,13 @@ def packets(percent):
 
 
 @contextlib.contextmanager
-def shared(*hosts):
-    """A socket of each of these keeps every packet that comes in or goes out: who changes one has
-    to make a copy first."""
+def shared(net, *names):
+    """A socket keeps every packet that comes in at a device of these hosts: who changes one has to
+    make a copy first."""
     with contextlib.ExitStack() as stack:
-        for host in hosts:
-            with host.entered():
-                sock = stack.enter_context(socket.socket(socket.AF_PACKET, socket.SOCK_RAW,
-                                                         socket.htons(0x0003)))
-            sock.setsockopt(socket.SOL_SOCKET, 33, 1 << 28)     # SO_RCVBUFFORCE
+        for (name, _), device in net.ends().items():
+            if name in names:
+                stack.enter_context(Wire(net[name], device))
         yield
 
 
