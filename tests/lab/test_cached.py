@@ -461,7 +461,11 @@ def test_http(play):
     assert metrics[f"wlb_proxy_up{{{labels}}}"] == metrics[f"wlb_membership_present{{{labels}}}"]
     assert metrics['wlb_role{role="cache"}'] == 1
     assert metrics['wlb_cache_packets_total{outcome="received"}'] > 10
-    for address, share in play.routers["r1"].shares().items():
-        name = f'wlb_membership_cache_share{{{labels},cache="{address}"}}'
-        assert metrics[name] == share
+
+    def agreed():
+        """A cache learns what the others got with its routers' next messages."""
+        shown = http.metrics()
+        return all(shown.get(f'wlb_membership_cache_share{{{labels},cache="{address}"}}') == share
+                   for address, share in play.routers["r1"].shares().items())
+    wait_until("k1 shows the shares that r1 has", agreed, 15)
     http.keep()
