@@ -82,8 +82,8 @@ RATE = lab_files("test_rate", "test_permit")
 REGISTRY = lab_files("test_registry")
 SMP = lab_files("test_smp")
 DEBUG = "tests/lab/debug"
-ADVERSE = [f"{DEBUG}/test_{name}.py"
-           for name in ("churn", "tables", "fast", "faults", "redirect_faults", "netlink_fuzz")]
+ADVERSE = [f"{DEBUG}/test_{name}.py" for name in (
+    "churn", "tables", "fast", "faults", "requests", "redirect_faults", "netlink_fuzz")]
 CROWDS = [f"{DEBUG}/test_{name}.py" for name in ("storm", "flood")]
 # What several processors make worse; the rest asks one after the other. And the least of it.
 PARALLEL = [*SMP, *CROWDS, *ADVERSE[:3]]
@@ -94,7 +94,8 @@ OTHERS = ["tests/lab", f"--ignore={DEBUG}",
 FUZZERS = ("tag", "fsm", "packet", "crack", "value", "config", "netlink", "wccp",
            "router", "cache", "registry", "control")
 
-SHARES = {"all": 1, "half": 2, "quarter": 4, "eighth": 8, "sixteenth": 16}
+SHARES = {"all": 1, "half": 2, "quarter": 4, "eighth": 8, "sixteenth": 16,
+          "thirtysecond": 32}
 CASES = os.environ.get("WLB_CASES", "all")
 if CASES not in SHARES:
     sys.exit(f"WLB_CASES: {CASES}: not one of {', '.join(SHARES)}")

@@ -195,9 +195,9 @@ class Grammar:
         """(the whole message without sequence and port, is it by the rules?)"""
         dice = self._dice
         self._family = dice.choice((4, 4, 6))
-        command = dice.choices((2, 3, 5, 1, 4, 6, 7, 9, *range(10, 24)),
+        command = dice.choices((2, 3, 5, 1, 4, 6, 7, 9, *range(10, 26)),
                                (60, 10, 10, 5, 5, 5, 5, 10, 20, 3, 30, 3, 3, 20, 3, 10, 5,
-                                3, 20, 3, 20, 3))[0]
+                                3, 20, 3, 20, 3, 10, 3))[0]
         if command == 9:
             rules = {9: (dice.choice(_WHOLE), 1)}
         elif command == 12:
