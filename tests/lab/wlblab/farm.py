@@ -22,7 +22,6 @@ import struct
 import sys
 
 from . import kernel, netlink, web, wlb
-from .host import wait_until
 from .net import Net
 from .netlink import address, attr, u8, u16s
 
@@ -49,29 +48,38 @@ table inet take {
 }
 """
 
-# On port 81 what came and how much; on 53 who has answered.
+# Of each host whose name and sockets it is given: on the first, of TCP, what came and how much; on
+# the second, of UDP, who has answered. One program for all: starting it is what takes long.
 _SERVE = """
 import hashlib, socket, sys, threading
-name = sys.argv[1].encode()
-def take(sock):
+def take(name, sock):
     digest = hashlib.sha256()
     while data := sock.recv(1 << 16):
         digest.update(data)
     sock.sendall(name + b" " + digest.hexdigest().encode())
     sock.close()
-def accept():
-    listener = socket.create_server(("::", 81), family=socket.AF_INET6, dualstack_ipv6=True)
+def accept(name, listener):
     while True:
-        threading.Thread(target=take, args=listener.accept()[:1], daemon=True).start()
-def answer():
-    sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-    sock.bind(("::", 53))
+        threading.Thread(target=take, args=(name, listener.accept()[0]), daemon=True).start()
+def answer(name, sock):
     while True:
         data, peer = sock.recvfrom(1 << 16)
         sock.sendto(name + b" %d" % len(data), peer)
-threading.Thread(target=accept, daemon=True).start()
-answer()
+words = sys.argv[1:]
+for name, tcp, udp in zip(words[::3], words[1::3], words[2::3]):
+    for serve, fd in ((accept, tcp), (answer, udp)):
+        threading.Thread(target=serve, args=(name.encode(), socket.socket(fileno=int(fd)))).start()
 """
+
+
+def _serving(host):
+    """Its two sockets for _SERVE."""
+    with host.entered():
+        tcp = socket.create_server(("::", 81), family=socket.AF_INET6, dualstack_ipv6=True)
+        udp = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        udp.bind(("::", 53))
+    return tcp, udp
+
 
 # Sends GRE back as it is to whom it came from: a cache that wants nothing.
 _BOUNCE = """
@@ -166,10 +174,10 @@ def lab():
     with Farm().build() as net:
         for name, addresses in net.caches.items():
             for family in (4, 6):
-                net[name].ping(net.router[name][family], 1)
-                net["c"].ping(addresses[family], 1)
+                net[name].knock(net.router[name][family])
+                net["c"].knock(addresses[family])
         for family in (4, 6):
-            net["c"].ping(net.origins[family][0], 1)
+            net["c"].knock(net.origins[family][0])
         yield net
     kernel.unload()
     assert not kernel.loaded()
@@ -219,27 +227,36 @@ class Farm(Net):
         super().build()
         for name in ("s", *CACHES):
             web.serve(self[name])
-            self[name].spawn(sys.executable, "-c", _SERVE, name)
+        self._serve("s", *CACHES)
         for name in CACHES:
             self._tunnel(name)
-            four, six = self.caches[name][4], self.caches[name][6]
-            self[name].run("nft", "-f", "-", stdin=_TAKE % (four, six, four, six))
-        for name in ("s", *CACHES):
-            wait_until(f"{name} listens", lambda host=self[name]: len(
-                host.out("ss", "-Hlnu", "sport", "=", "53").splitlines()) == 1)
+            self.take(name)
         return self
+
+    def take(self, name):
+        """The cache serves what comes for others."""
+        four, six = self.caches[name][4], self.caches[name][6]
+        self[name].run("nft", "-f", "-", stdin=_TAKE % (four, six, four, six))
+
+    def _serve(self, *names):
+        sockets = {name: _serving(self[name]) for name in names}
+        words = [word for name, pair in sockets.items()
+                 for word in (name, *(sock.fileno() for sock in pair))]
+        self[names[0]].spawn(sys.executable, "-S", "-c", _SERVE, *words,
+                             pass_fds=[word for word in words if isinstance(word, int)])
+        for pair in sockets.values():
+            for sock in pair:
+                sock.close()
 
     def _tunnel(self, name):
         """What the administrator of any cache sets up by hand."""
-        host = self[name]
-        host.run("ip", "link", "add", "gre4", "type", "gre", "local", self.caches[name][4],
-                 "remote", self.router[name][4])
-        host.run("ip", "link", "add", "gre6", "type", "ip6gre", "local", self.caches[name][6],
-                 "remote", self.router[name][6], "encaplimit", "none")
-        for device in ("gre4", "gre6"):
-            host.run("ip", "link", "set", device, "up")
-        host.sysctl(net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1,
-                    net__ipv4__conf__gre4__rp_filter=0)
+        self._batch(["ip", "-n", name], [
+            f"link add gre4 type gre local {self.caches[name][4]} remote {self.router[name][4]}",
+            f"link add gre6 type ip6gre local {self.caches[name][6]} "
+            f"remote {self.router[name][6]} encaplimit none",
+            "link set gre4 up", "link set gre6 up"])
+        self[name].sysctl(net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1,
+                          net__ipv4__conf__gre4__rp_filter=0)
 
     def wlb(self, host):
         return wlb.Wlbctl(self[host])

@@ -103,6 +103,12 @@ class Host:
         sock.connect((address, port))
         return sock
 
+    def knock(self, address, port=80):
+        """Waits for an answer, of a port that nobody serves as well: then all on the way know
+        their neighbours."""
+        with contextlib.suppress(ConnectionRefusedError):
+            self.connect(address, port).close()
+
     def out(self, *args, **kwargs):
         return self.run(*args, **kwargs).stdout
 

@@ -156,10 +156,13 @@ class Net:
     @staticmethod
     def _netem_jobs(netem):
         # 10000 packets: more than the tests have in flight; netem's own limit of
-        # 1000 would drop some of a fast download.
-        return [(["tc", "-n", host],
-                 [f"qdisc replace dev {device} root netem limit 10000 {arguments}"])
-                for (host, device), arguments in netem.items()]
+        # 1000 would drop some of a fast download. One program for a host: starting it is
+        # what takes long.
+        lines = {}
+        for (host, device), arguments in netem.items():
+            lines.setdefault(host, []).append(
+                f"qdisc replace dev {device} root netem limit 10000 {arguments}")
+        return [(["tc", "-n", host], batch) for host, batch in lines.items()]
 
     @classmethod
     def _batch(cls, command, lines, check=True):
