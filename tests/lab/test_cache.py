@@ -12,7 +12,7 @@ import time
 import pytest
 
 from wlblab import netlink, packets
-from wlblab.cachehost import PORT
+from wlblab.cachehost import PORT, CacheHost
 from wlblab.farm import GRE, L2, group, octets, rule
 from wlblab.host import wait_until
 from wlblab.netlink import address, attr, u16s, u8
@@ -197,10 +197,12 @@ def test_strangers(farm, family, k1, deliver):
                         options=packets.MSS)
     before = k1.counters()
     send_gre(farm, "k2", family, b"\0\0\0\0" + inner)
-    for broken in (b"", b"\0\0\0\0", b"\0\0\0\0" + inner[:30], b"\0\0\0\0\x55" + inner[1:]):
+    whole = b"\0\0\0\0"
+    portless = packets.ip(farm.client[family], farm.origins[family][0], inner[-24:-21])
+    for broken in (b"", whole, whole + inner[:30], whole + b"\x55" + inner[1:], whole + portless):
         send_gre(farm, "r", family, broken)
     wait_until("all are counted", lambda: grown(
-        before, k1.counters(), "stranger", "malformed", "received") == (1, 4, 0))
+        before, k1.counters(), "stranger", "malformed", "received") == (1, 5, 0))
     assert farm.who(family) == "k1"
     k1.host.ping(farm.router["k1"][family], 1)
 
@@ -227,6 +229,21 @@ def test_no_way_back(farm, k1):
             assert grown(before, k1.counters(), "kept", "overload") == (1, 0)
         finally:
             k1.host.run("ip", "route", "del", "unreachable", farm.router["k1"][4])
+
+
+def test_router_behind_a_hop(farm, family):
+    """By its link only a neighbour can be given anything back: the same for another router."""
+    cache = CacheHost(farm, "k3")
+    try:
+        farm.set_groups(group())
+        farm.assign(family, farm.one("k3", family, GRE, L2))
+        with cache.tproxy():
+            cache.set(cache.door(family, GRE, L2), share=1000)
+            before = cache.counters()
+            assert farm.who(family) == "k3"
+            assert grown(before, cache.counters(), "kept", "overload") == (1, 0)
+    finally:
+        cache.close()
 
 
 def test_both_roles(farm, family, k1):

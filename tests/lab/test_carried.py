@@ -65,6 +65,20 @@ def test_both_ways(net, family, offload):
         offload == "off")
 
 
+def test_ip_options(net):
+    """IPv4 options that a client uses do not keep its packets from the winner."""
+    counted = Counted(net.wlb("cg"))
+    with connect(net, 4) as sock:
+        wait_until("r1 has won", lambda: counted.grown().get("race_won_replica"))
+        before = Counted(net.wlb("cg"))
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, b"\1\1\1\0")
+        with net["r1"].capture("wan0", "ip[0] == 0x46") as seen:
+            sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            assert b"X-Who: r1" in sock.recv(4096)
+        assert any(p.haslayer("TCP") and b"GET /" in bytes(p) for p in seen.packets())
+    assert before.grown()["translated_out"] > 0
+
+
 def test_server_won(net, family):
     """W81: 10 MB of a flow that the server has won; nothing is translated."""
     net.netem("s", "sg", "")

@@ -345,6 +345,28 @@ def test_rewrite(farm, family, place):
     assert rewritten >= 3 and not failed
 
 
+@pytest.mark.parametrize("lacks", ["forwarding", "route"])
+def test_rewrite_without_a_way(farm, family, lacks):
+    """A cache that does not forward, or knows no way to the other server, returns what it would
+    have rewritten like the rest, or sends it on as it is."""
+    elsewhere = {4: "192.0.2.99", 6: "2001:db8:99::1"}[family]
+    with returning(farm, family, "cache") as cache:
+        process(cache, rule(destination=only(farm, family), proto=6, rewrite=elsewhere))
+        cache.run("nft", "delete", "table", "inet", "take")
+        cache.run("ip", "route", "add", "unreachable", elsewhere)
+        if lacks == "forwarding":
+            cache.sysctl(net__ipv4__ip_forward=0, net__ipv6__conf__all__forwarding=0)
+        try:
+            before = farm.wlb("k1").counters()
+            assert farm.who(family) == "s"
+            rewritten, failed = grown(farm.wlb("k1").counters(), before, "rewritten", "failed")
+            assert failed >= 1 and not rewritten
+        finally:
+            cache.sysctl(net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1)
+            cache.run("ip", "route", "del", "unreachable", elsewhere)
+            farm.take("k1")
+
+
 def test_rewrite_passing(farm, family):
     """C7: the same without a cache; whom the router itself serves is not concerned."""
     router = farm["r"]

@@ -331,6 +331,19 @@ def test_exempt(farm, family):
                        "wan0")
 
 
+@pytest.mark.parametrize("way", [GRE, L2], ids=["gre", "l2"])
+def test_own_address(farm, family, way):
+    """A cache that is said to have an address of the router's own gets nothing: clients are served
+    by their servers, and it is counted why."""
+    own = farm.router["k1"][family]
+    farm.set_groups(group())
+    farm.assign(family, Assignment([(own, way, GRE)], bytes(256)))
+    before = farm.counters()
+    assert farm.who(family) == "s"
+    assert farm.grown(before, "redirect_no_route", "redirect_failed")[0] >= 2
+    assert farm.grown(before, "redirect_gre", "redirect_l2", "redirect_failed") == (0, 0, 0)
+
+
 @pytest.mark.parametrize("hook", [PREROUTING, FORWARD], ids=["prerouting", "forward"])
 def test_truncated(farm, family, hook):
     """TCP and UDP too short for their ports are nobody's service: forwarded, and counted."""

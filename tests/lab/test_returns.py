@@ -312,6 +312,26 @@ def test_strangers(net, family, way):
 
 
 @outer_ways
+def test_congested(net, family, way):
+    """A client's packet that was marked on the way in a tunnel, and cannot say so, is dropped, as
+    the mark wants it."""
+    mode, via = way
+    configure(net, mode, via)
+    client, s, r1 = (net.address[host, family] for host in ("c1", "s", "r1"))
+    before = Delta(net.wlb("r1"))
+    with Wire(net, "core", "r1") as wire:
+        outer = bytearray(encapsulate(segment(client, s, 40003, 80, ACK, b""), client, r1, via))
+        if family == 4:
+            outer[1] |= 3
+            outer[10:12] = b"\0\0"
+            outer[10:12] = struct.pack("!H", packets.fold(bytes(outer[:20])) ^ 0xffff)
+        else:
+            outer[1] |= 0x30
+        wire.send(bytes(outer))
+        wait_until("it is dropped", lambda: before() == {"tunnel_congested": 1})
+
+
+@outer_ways
 def test_gateway_is_client(net, family, way):
     """W13, S10: a listed gateway's own SYN in a tunnel is a clone if its tag says so, else a
     packet of a client's for a connection that is not there."""

@@ -305,6 +305,19 @@ def test_never(net, ghosts):
     assert r1.grown() == {}
 
 
+def test_payload_later(ghosts):
+    """The same SYN with a request, while its race runs: that is the server's alone, whoever wins
+    the race."""
+    counted = Counted(ghosts.ctl)
+    race = ghosts.race()
+    (out,) = ghosts.out(ghosts.syn(race.sport, race.isn, payload=b"GET /"))
+    assert out.tags() == [] and out.payload == b"GET /"
+    race.answer(ghosts.replica[1])
+    grown = counted.grown()
+    assert (grown["syn_tagged"], grown["syn_payload"], grown["race_won_replica"]) == (1, 1, 1)
+    assert "syn_retagged" not in grown
+
+
 def test_payload(ghosts):
     """W14: a SYN that carries a request, or a Fast Open cookie of either kind, goes to
     the server alone, and so does the same SYN repeated without them."""
