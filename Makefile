@@ -66,8 +66,8 @@ check: deps ## all tests; ends with one line of counts
 
 # More than the usual: make check-debug WLB_CASES=all
 #                      make check-debug WLB_RACES=100000 WLB_SYNS=1000000 WLB_FUZZ=100000
-check-debug: deps ## a sixteenth of all scenarios, and worse ones, in a kernel that watches itself
-	WLB_CASES=$(or $(WLB_CASES),sixteenth) scripts/check.py debug
+check-debug: deps ## few of all scenarios, and worse ones, in a kernel that watches itself
+	WLB_CASES=$(or $(WLB_CASES),thirtysecond) scripts/check.py debug
 
 check-matrix: deps ## every return mode with all that it may meet, in the first such kernel
 	scripts/check.py matrix
