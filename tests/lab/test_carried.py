@@ -79,6 +79,31 @@ def test_ip_options(net):
     assert before.grown()["translated_out"] > 0
 
 
+def test_refused_by_winner(net, family):
+    """An ICMP error of the winner's own is the server's to the client, and about the
+    server's address."""
+    server = packets.pack(net.address["s", family])
+    counted = Counted(net.wlb("cg"))
+    with connect(net, family) as sock, packets.Wire(net["c1"], "lan0") as wire:
+        wait_until("r1 has won", lambda: counted.grown().get("race_won_replica"))
+        net["r1"].run("nft", "-f", "-", stdin="""table inet refusing {
+            chain input {
+                type filter hook input priority 0
+                tcp dport 80 reject with icmpx type admin-prohibited
+            }
+        }""")
+        try:
+            sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            outer, kind = (20, 3) if family == 4 else (40, 1)
+            errors = wait_until("the error", lambda: [
+                p for p in wire.drain() if p.proto in (1, 58) and p.raw[outer] == kind])
+        finally:
+            net["r1"].run("nft", "delete", "table", "inet", "refusing")
+    quoted = errors[0].raw[outer + 8:]
+    assert packets.pack(errors[0].src) == server
+    assert (quoted[16:20] if family == 4 else quoted[24:40]) == server
+
+
 def test_server_won(net, family):
     """W81: 10 MB of a flow that the server has won; nothing is translated."""
     net.netem("s", "sg", "")
