@@ -12,6 +12,7 @@ from wlblab import host, kernel, netlink, pace, wlb
 from wlblab.cachehost import CacheHost
 from wlblab.farm import lab
 from wlblab.ghosts import Ghosts
+from wlblab.net import clear
 from wlblab.processing import returning
 from wlblab.t0 import T0
 
@@ -66,7 +67,16 @@ def kernel_log():
 
 
 @pytest.fixture(scope="module", autouse=True)
-def leaks(request):
+def own():
+    """What a file has left behind because its setup failed is not for the next to stumble over."""
+    yield
+    clear()
+    if kernel.loaded():
+        kernel.unload()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def leaks(request, own):
     """In a kernel that looks for them: no memory is lost between the first scenario of
     a file and its last, which is the one told of, and the checks themselves still work.
     Where few scenarios of each file run it looks once, after the last file: 4 s each time."""

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Hosts and the links between them."""
 
+import os
+import signal
 import subprocess
 
 from .host import CommandFailed, Host
@@ -15,6 +17,21 @@ _SYSCTLS = {
     "net__ipv6__conf__all__keep_addr_on_down": 1,
     "net__ipv6__conf__default__keep_addr_on_down": 1,
 }
+
+
+def clear():
+    """Removes all hosts there are, and ends who runs on them. Of nets that were closed there are
+    none; one that failed while it was built has them still."""
+    try:
+        names = os.listdir("/run/netns")
+    except FileNotFoundError:   # nobody has had a host yet
+        return
+    for name in names:
+        pids = subprocess.run(["ip", "netns", "pids", name], check=True, text=True,
+                              capture_output=True).stdout
+        for pid in map(int, pids.split()):
+            os.kill(pid, signal.SIGKILL)
+        subprocess.run(["ip", "netns", "del", name], check=True)
 
 
 class Net:
