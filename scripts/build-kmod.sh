@@ -4,6 +4,7 @@
 # -> build/kmod/KVER/wlb.ko, objects beside it, the source tree untouched.
 # KVER may also be one of scripts/debug-kernel.sh: uml, smp, kcsan, native.
 # With WLB_BENCH=m: also wlb-inject.ko, which the benchmarks take their packets from.
+# With the warnings of W=1 always: what one caller has built is then the next one's, too.
 # With CC=clang: for its warnings. It lacks what Debian's gcc has for the mitigations
 # of the CPU's faults, so that module is not for use, and lies in build/kmod/clang-KVER.
 set -euo pipefail
@@ -41,4 +42,19 @@ ln -sfn "$PWD/include" "$out/include"
 find "$out/kmod" -type l -delete
 ln -sf "$PWD"/kmod/*.[ch] "$out/kmod/"
 ln -sf "$PWD/tests/bench/inject.c" "$out/inject.c"
-exec make -C "$headers" M="$PWD/$out" "${clang[@]}" "$@" modules
+build=(make -C "$headers" W=1 "${clang[@]}" "$@")
+
+# ccache knows a result again by the compiler's arguments, and kbuild has whole paths in them: so
+# for it, and for nobody else, whatever is built lies at one place. Not what gcov is to find again.
+cache=${WLB_CACHE:-/var/cache/wlb}
+place=$cache/kmod
+if [[ " $* " == *" GCOV_PROFILE="* ]] || ! command -v ccache >/dev/null ||
+	! mkdir -p "$place" "$cache/ccache" 2>/dev/null || ! unshare --mount true 2>/dev/null; then
+	exec "${build[@]}" M="$PWD/$out" modules
+fi
+compiler=gcc
+[ ${#clang[@]} = 0 ] || compiler=clang
+export CCACHE_DIR=$cache/ccache
+# shellcheck disable=SC2016 # of the inner shell
+unshare --mount sh -c 'mount --bind "$1" "$2" && shift 2 && exec "$@"' sh "$PWD/$out" "$place" \
+	"${build[@]}" M="$place" CC="ccache $compiler" modules 2>&1 | sed -u "s|$place/|$out/|g"

@@ -225,7 +225,7 @@ def deps():
         yield simple("deps", f"kernel {series}", "scripts/kernels.sh", series)
 
 
-def kmod(*kernels, arguments=("W=1", "C=2", "WLB_BENCH=m"), prefix=""):
+def kmod(*kernels, arguments=("C=2", "WLB_BENCH=m"), prefix=""):
     for which in kernels:
         kver = prefix + kernel_version(which)
         # From nothing: what was built before does not repeat its warnings.
@@ -246,7 +246,7 @@ def kmod(*kernels, arguments=("W=1", "C=2", "WLB_BENCH=m"), prefix=""):
 
 def clang():
     """Another compiler's warnings; that module is not used."""
-    return kmod("6.1", arguments=("W=1", "CC=clang"), prefix="clang-")
+    return kmod("6.1", arguments=("CC=clang",), prefix="clang-")
 
 
 def checkpatch():
