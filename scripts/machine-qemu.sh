@@ -85,7 +85,7 @@ systemd_first() {
 
 # boot [ROOT]: runs the machine to its end; its status is in $ended, timeout's 124 included.
 boot() {
-	local root image append speed lower=/stage:/host first clock
+	local root image append speed lower=/stage:/host first clock file
 	# shellcheck disable=SC2016 # of the guest's init
 	first='$B mount --move . / && exec $B chroot . /bin/bash /run/wlb/guest'
 	if [ -n "${1:-}" ]; then
@@ -123,7 +123,13 @@ boot() {
 	INIT
 	printf '%s\n' "$first" >>"$root/init"
 	chmod +x "$root/init"
-	[ -n "${1:-}" ] || stage | tar -C / -cf - --no-recursion -T - | tar -C "$root/stage" -xf -
+	if [ -z "${1:-}" ]; then
+		stage | tar -C / -cf - --no-recursion -T - | tar -C "$root/stage" -xf -
+		# what only a debugger reads is a third of it all
+		for file in build/userspace/wlbctl "build/kmod/$kver/wlb.ko"; do
+			[ ! -e "$root/stage$repo/$file" ] || strip -g "$root/stage$repo/$file"
+		done
+	fi
 	(cd "$root" && find . | cpio -o -H newc --quiet) >"$work/initrd"
 
 	append=()
@@ -135,7 +141,9 @@ boot() {
 	# reading. But a busy host has it calibrated to run several times too fast, which services
 	# with a time limit do not stand.
 	clock='tsc=reliable clocksource=tsc'
-	[ -z "${1:-}" ] || clock=clocksource=hpet append+=(systemd.wants=lab.service)
+	# Nor is there udev, whose word of the console a login would wait for, as would the boot.
+	[ -z "${1:-}" ] || clock=clocksource=hpet append+=(systemd.wants=lab.service
+		systemd.mask=serial-getty@ttyS0.service)
 	if [ -n "$icount" ]; then
 		speed=(-accel "tcg,thread=single" -icount "shift=0,sleep=off" -smp 1 -rtc "base=utc,clock=vm")
 	else
