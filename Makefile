@@ -7,8 +7,8 @@ PREFIX  ?= /usr/local
 
 .PHONY: help all deps kmod userspace demo demo-wccp bench bench-quick bench-flows bench-profile \
 	bench-race bench-time bench-scaling bench-connections bench-control check check-debug \
-	check-matrix check-smp check-kcsan fuzz coverage lint install install-userspace uninstall deb \
-	clean
+	check-matrix check-smp check-watched check-kcsan fuzz coverage lint install install-userspace \
+	uninstall deb clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ check-matrix: deps ## every return mode with all that it may meet, in the first 
 
 check-smp: deps ## races, floods and churn in such a kernel with four processors
 	scripts/check.py smp
+
+check-watched: deps ## both, of the second the least: what continuous integration runs
+	WLB_CASES=$(or $(WLB_CASES),thirtysecond) scripts/check.py watched
 
 check-kcsan: deps ## the same in a kernel that looks for data races
 	scripts/check.py kcsan

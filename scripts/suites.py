@@ -109,7 +109,7 @@ def counts(**usual):
 
 MANY = counts(RACES=4000, SYNS=30000, FUZZ=6000)
 # Where an instruction takes ten times as long, some of each will do.
-FEW = counts(RACES=1000, SYNS=10000, FUZZ=2000)
+FEW = counts(RACES=1000 if SHARES[CASES] <= 2 else 300, SYNS=10000, FUZZ=2000)
 MACHINES = {
     # The counted clock makes delays exact however busy this machine is, but has one
     # processor; scenarios of several have a clock of their own, and margins.
@@ -150,10 +150,11 @@ PARTS = {"lab-6.1": 0, "lab-6.1-client": 0, "lab-6.1-returns": 0, "lab-6.1-matri
          "uml-console": 1, "uml-adverse": 1}
 
 # Where few scenarios run, a machine takes longer to start than they do: the first has the others'
-# too, and a target leaves those out. Not those with a counted clock: it leaps while the host's disk
-# is busy, and then everything in such a machine fails that comes after.
+# too, and a target leaves those out. One with a counted clock comes behind what keeps the host's
+# disk busy, by which that clock leaps.
 JOINED = {"lab-6.1-returns": ["lab-6.1-client", "lab-6.1-matrix"],
           "lab-6.1-redirect": ["lab-6.1-caches"],
+          "lab-6.1-direct": ["lab-6.1-counted", "lab-6.1-rate", "lab-6.1-registry"],
           "uml-returns": ["uml-client"], "uml-redirect": ["uml-caches"]}
 if SHARES[CASES] <= 8:
     JOINED = {}
@@ -552,6 +553,9 @@ SUITES = {
     **{name: lambda n=name, m=machine: lab(n, m) for name, machine in MACHINES.items()},
 }
 
+WATCHED = ["uml-adverse", "uml-lab", "fuzz", "uml-redirect", "uml-returns", "uml-caches",
+           "uml-crowds", "uml-client", "uml-console", "explore"]
+
 # What `check.py TARGET` runs, one stage after the other: (how many side by side, suites).
 # Machines with a real clock wait for it half of the time. The longest come first.
 TARGETS = {
@@ -560,15 +564,18 @@ TARGETS = {
         # clang-tidy is the longest where it has seen none of the files before
         (2, ["style", "packaging", "lab-6.1-returns", "lab-6.1-redirect", "lab-6.1",
              "lab-6.1-client", "lab-6.1-matrix", "lab-6.1-caches", "lab-6.1-console", "sim",
-             "lab-6.1-counted", "lab-6.1-direct", "lab-6.1-rate", "lab-6.1-registry", "bench",
+             "lab-6.1-direct", "lab-6.1-counted", "lab-6.1-rate", "lab-6.1-registry", "bench",
              "lab-6.12-counted", "lab-6.12", "clang", "checkpatch", "unit", "shell", "python",
              "manual", "dissector"]),
         # which judges what machines have kept
         (1, ["page"])],
     "debug": [
         (1, ["kmod-uml", "userspace"]),
-        (2, ["uml-adverse", "uml-lab", "fuzz", "uml-redirect", "uml-returns", "uml-caches",
-             "uml-crowds", "uml-client", "uml-console", "explore"])],
+        (2, WATCHED)],
+    # the same beside races on several processors, which wait most of the time
+    "watched": [
+        (1, ["kmod-uml", "kmod-smp", "userspace"]),
+        (3, ["smp", *WATCHED])],
     "matrix": [(1, ["kmod-uml", "userspace", "uml-matrix"])],
     "smp": [(1, ["kmod-smp", "userspace", "smp"])],
     "kcsan": [(1, ["kmod-kcsan", "userspace", "kcsan"])],
