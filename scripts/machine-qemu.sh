@@ -25,7 +25,7 @@ stage() {
 	local programs files
 	mapfile -t programs < <(type -P bash sh env cat cp date dmesg grep ls mkdir rm sed sleep sync \
 		bc curl ethtool insmod ip ip6tables iperf3 iptables modinfo modprobe nft nginx openssl \
-		ping rmmod ss sysctl tc tcpdump tshark dumpcap timeout || true)
+		ping rmmod ss sysctl tc tcpdump tshark dumpcap timeout zsh || true)
 	files=(
 		"${programs[@]}" /usr/bin/python3
 		"$repo/build/userspace/wlbctl" "$repo/build/kmod/$kver/wlb.ko" "$repo/tests/lab"
@@ -34,7 +34,8 @@ stage() {
 		/etc/{localtime,gai.conf,resolv.conf,iproute2,ssl/openssl.cnf}
 		/usr/lib/{locale/C.utf8,ssl/openssl.cnf,python3.11}
 		/usr/lib/python3/dist-packages/{_pytest,pytest,pluggy,iniconfig,packaging,attr,attrs,scapy}
-		/usr/lib/x86_64-linux-gnu/{gconv/gconv-modules.cache,wireshark} /usr/share/wireshark
+		/usr/lib/x86_64-linux-gnu/{gconv/gconv-modules.cache,wireshark,zsh} /usr/share/wireshark
+		/usr/share/zsh/functions/Completion/{compinit,Base,Unix/_files,Unix/_path_files}
 	)
 	{
 		printf '%s\n' "${files[@]}"
